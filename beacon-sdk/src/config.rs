@@ -1,0 +1,182 @@
+//! Every number the engine goes by, with its range, its cost and where it comes from.
+
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Stripes at most, not counting the repair stripe.
+pub const STRIPES_MAX: u8 = 16;
+/// Hops a stripe may take from the origin (DESIGN §6).
+pub const DEPTH_MAX: u8 = 7;
+
+/// How a peer behaves. Start from a [`Profile`], change what must differ, let [`Config::check`]
+/// tell what does not fit together.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Config {
+    /// Length of a segment at the origin. Shorter: less delay at the source, more manifests
+    /// (about 300 bytes each). 20 ms–4 s. (Guess, to be swept by the simulator.)
+    pub segment: Duration,
+    /// Stripes a broadcast is pushed in, 1–[`STRIPES_MAX`]; chosen by the origin, told in the
+    /// description. 8 live, 4 low latency (theory.md §2.4).
+    pub stripes: u8,
+    /// Repair symbols the origin commits to, in percent of the source symbols, 0–100.
+    /// 10 live, 25 low latency (theory.md §2.4; fec_auth.md §0).
+    pub repair_percent: u8,
+    /// Subscribe to the repair stripe as well (low latency: parent loss must not wait for a pull).
+    pub push_repair: bool,
+    /// From capture to the moment a missing segment is given up and told as a gap.
+    pub playout: Duration,
+    /// How much of the past is kept for others. Memory: this times the bit rate.
+    pub window: Duration,
+    /// Links this peer keeps open of its own accord.
+    pub links_target: u16,
+    /// Links this peer has at most; a further comer is told [`CloseReason::Full`].
+    ///
+    /// [`CloseReason::Full`]: crate::CloseReason::Full
+    pub links_max: u16,
+    /// Children per stripe at most: 3–4 is within one slot of optimal (theory.md §1.2).
+    pub fanout: u16,
+    /// Stripe subscriptions this peer serves in all: upload capacity over the rate of a stripe.
+    pub push_slots: u16,
+    /// Upload limit in bits per second over all links; `None` is what the links carry.
+    pub upload_bps: Option<u64>,
+    /// How often the scheduler is asked while something is missing. (Guess.)
+    pub plan_interval: Duration,
+    /// How long a parent may be late with a symbol before others are asked for it.
+    pub overdue: Duration,
+    /// A link that is silent for this long is lost. Pings go at a quarter of it.
+    pub silence: Duration,
+    /// Hand the peer's own playout to a sink too (a viewer, or an origin that records).
+    pub deliver: bool,
+    /// Tracks to carry and play; empty is all of them.
+    pub tracks: Vec<u8>,
+}
+
+/// The ready-made settings of DESIGN §7.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Large audiences: 500 ms segments, 4 s to playout.
+    #[default]
+    Live,
+    /// Interactive: 100 ms segments, 0.8 s to playout, a repair stripe.
+    LowLatency,
+    /// As low latency with a shorter memory, for sessions that leave nothing behind.
+    Ephemeral,
+}
+
+impl core::str::FromStr for Profile {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "live" => Ok(Self::Live),
+            "low-latency" => Ok(Self::LowLatency),
+            "ephemeral" => Ok(Self::Ephemeral),
+            _ => Err(ConfigError::Profile(text.to_owned())),
+        }
+    }
+}
+
+/// Settings that contradict each other or are out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value outside its documented range.
+    #[error("{field} must be {range}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// No profile of that name.
+    #[error("no profile {0:?}: use live, low-latency or ephemeral")]
+    Profile(String),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Profile::Live.config()
+    }
+}
+
+impl Profile {
+    /// The settings of this profile.
+    #[must_use]
+    pub fn config(self) -> Config {
+        let ms = Duration::from_millis;
+        let live = Config {
+            segment: ms(500),
+            stripes: 8,
+            repair_percent: 10,
+            push_repair: false,
+            playout: ms(4000),
+            window: ms(12_000),
+            links_target: 8,
+            links_max: 24,
+            fanout: 4,
+            push_slots: 32,
+            upload_bps: None,
+            plan_interval: ms(50),
+            overdue: ms(400),
+            silence: ms(3000),
+            deliver: true,
+            tracks: Vec::new(),
+        };
+        let low = Config {
+            segment: ms(100),
+            stripes: 4,
+            repair_percent: 25,
+            push_repair: true,
+            playout: ms(800),
+            window: ms(4000),
+            plan_interval: ms(20),
+            overdue: ms(60),
+            silence: ms(1500),
+            push_slots: 20,
+            ..live.clone()
+        };
+        match self {
+            Self::Live => live,
+            Self::LowLatency => low,
+            Self::Ephemeral => Config { playout: ms(2000), ..low },
+        }
+    }
+}
+
+impl Config {
+    /// Checks ranges and relations.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`] naming the field and what it may be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let ms = Duration::from_millis;
+        let rules = [
+            ((ms(20)..=ms(4000)).contains(&self.segment), "segment", "20 ms to 4 s"),
+            ((1..=STRIPES_MAX).contains(&self.stripes), "stripes", "1 to 16"),
+            (self.repair_percent <= 100, "repair_percent", "0 to 100"),
+            (
+                self.playout >= self.segment && self.playout <= ms(60_000),
+                "playout",
+                "at least one segment, at most 60 s",
+            ),
+            (
+                self.window >= self.playout && self.window <= ms(120_000),
+                "window",
+                "at least the playout time, at most 120 s",
+            ),
+            (
+                (1..=256).contains(&self.links_max) && self.links_target <= self.links_max,
+                "links_max",
+                "1 to 256 and at least links_target",
+            ),
+            ((ms(5)..=ms(1000)).contains(&self.plan_interval), "plan_interval", "5 ms to 1 s"),
+            (self.silence >= ms(500), "silence", "at least 500 ms"),
+            (self.tracks.iter().all(|id| *id < 64), "tracks", "numbers below 64"),
+        ];
+        match rules.iter().find(|(ok, ..)| !ok) {
+            Some(&(_, field, range)) => Err(ConfigError::Range { field, range }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! [`Scheduler`]: from whom to take what.
+
+use super::Score;
+use crate::id::{PeerId, SegmentId};
+use crate::maybe_send::MaybeSend;
+use crate::rng::Rng;
+use crate::time::Instant;
+use core::fmt::Debug;
+use core::time::Duration;
+
+/// A neighbour, named for the length of one link. Not stable across links.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerKey(pub(crate) u16);
+
+/// A neighbour as a scheduler sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerView {
+    /// Name for the plan.
+    pub key: PeerKey,
+    /// Who it is.
+    pub id: PeerId,
+    /// This peer's score of it.
+    pub score: Score,
+    /// Smoothed round trip on the control lane.
+    pub rtt: Duration,
+    /// Symbols that may be requested of it now. Requests above are clamped.
+    pub window: u16,
+    /// Symbols requested of it and not yet answered.
+    pub outstanding: u16,
+    /// Stripes it would push, as far as known: bit i is stripe i.
+    pub offers: u32,
+    /// Hops from the origin per stripe, as it advertised; 255 where it has no feed.
+    pub depth: Vec<u8>,
+}
+
+/// A stripe as a scheduler sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StripeView {
+    /// Stripe number; the last one carries repair symbols.
+    pub stripe: u8,
+    /// Carries repair symbols only.
+    pub repair: bool,
+    /// Who pushes it to this peer.
+    pub parent: Option<PeerKey>,
+    /// A subscription is being set up.
+    pub pending: bool,
+    /// How long the stripe has been late compared with what neighbours hold; zero when on time.
+    pub lag: Duration,
+}
+
+/// Why a symbol is still missing.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum MissingState {
+    /// The stripe's parent is expected to push it.
+    Expected,
+    /// The stripe's parent says it has sent it: ask it again (a NAK).
+    Lost(PeerKey),
+    /// Nobody is expected to push it, or the parent is overdue.
+    Open,
+}
+
+/// A segment that is not whole yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// Which segment.
+    pub id: SegmentId,
+    /// When its first object is due for playout.
+    pub deadline: Instant,
+    /// When its manifest came.
+    pub since: Instant,
+    /// Source symbols still needed before the segment is whole (any symbol counts once repair
+    /// symbols can stand in).
+    pub wanted: u16,
+    /// Missing symbols that are not requested of anyone, ascending by ESI.
+    pub missing: Vec<(u16, MissingState)>,
+    /// Neighbours that hold something of it: bit i of the mask is stripe i.
+    pub holders: Vec<(PeerKey, u32)>,
+    /// Source symbols of the segment, K.
+    pub source: u16,
+}
+
+impl Need {
+    /// How many neighbours hold all of it that they could: the rarity that rarest-first sorts by.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.holders.len()
+    }
+}
+
+/// What a scheduler may know: only what messages told this peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct MeshView {
+    /// The present.
+    pub now: Instant,
+    /// All stripes, by number.
+    pub stripes: Vec<StripeView>,
+    /// All neighbours, by key.
+    pub peers: Vec<PeerView>,
+    /// Segments that are not whole, by ascending deadline.
+    pub needs: Vec<Need>,
+    /// Stripes the broadcast has, not counting the repair stripe.
+    pub stripe_count: u8,
+}
+
+impl MeshView {
+    /// The view of one neighbour.
+    #[must_use]
+    pub fn peer(&self, key: PeerKey) -> Option<&PeerView> {
+        self.peers.binary_search_by_key(&key, |peer| peer.key).ok().map(|at| &self.peers[at])
+    }
+
+    /// The stripe a symbol belongs to; see [`stripe_of`].
+    #[must_use]
+    pub fn stripe(&self, need: &Need, esi: u16) -> u8 {
+        stripe_of(need.id.seq, esi, need.source, self.stripe_count)
+    }
+}
+
+/// The stripe of symbol `esi` of segment `seq`: source symbols go round, starting at a stripe
+/// that moves with the segment so that short segments load all stripes alike; repair symbols are
+/// the stripe after the last.
+#[must_use]
+pub fn stripe_of(seq: u32, esi: u16, source: u16, stripes: u8) -> u8 {
+    if esi >= source {
+        return stripes;
+    }
+    let at = (u64::from(seq) + u64::from(esi)) % u64::from(stripes.max(1));
+    u8::try_from(at).unwrap_or(0)
+}
+
+/// One thing a scheduler wants done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PlanAction {
+    /// Ask a neighbour for symbols of a segment.
+    Request {
+        /// Whom.
+        peer: PeerKey,
+        /// Of which segment.
+        segment: SegmentId,
+        /// Which symbols.
+        esis: Vec<u16>,
+    },
+    /// Ask a neighbour to push a stripe. When the stripe has a parent, the old one is kept until
+    /// the new one delivers (make before break).
+    Subscribe {
+        /// Which stripe.
+        stripe: u8,
+        /// Whom.
+        peer: PeerKey,
+    },
+    /// Give up the parent of a stripe.
+    Unsubscribe {
+        /// Which stripe.
+        stripe: u8,
+    },
+}
+
+/// What a scheduler wants done. A wish list: the engine checks each action against windows,
+/// holders and loop rules, and drops what does not fit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    actions: Vec<PlanAction>,
+    replan_at: Option<Instant>,
+}
+
+/// Actions of one plan at most; what comes after is ignored.
+pub const PLAN_ACTIONS_MAX: usize = 1024;
+
+impl Plan {
+    /// Asks for symbols.
+    pub fn request(&mut self, peer: PeerKey, segment: SegmentId, esis: Vec<u16>) {
+        if !esis.is_empty() {
+            self.add(PlanAction::Request { peer, segment, esis });
+        }
+    }
+
+    /// Asks for a stripe.
+    pub fn subscribe(&mut self, stripe: u8, peer: PeerKey) {
+        self.add(PlanAction::Subscribe { stripe, peer });
+    }
+
+    /// Gives up a stripe's parent.
+    pub fn unsubscribe(&mut self, stripe: u8) {
+        self.add(PlanAction::Unsubscribe { stripe });
+    }
+
+    /// Wants to be asked again at `at`, though nothing happens till then.
+    pub fn replan_at(&mut self, at: Instant) {
+        self.replan_at = Some(self.replan_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn add(&mut self, action: PlanAction) {
+        if self.actions.len() < PLAN_ACTIONS_MAX {
+            self.actions.push(action);
+        }
+    }
+
+    /// The actions in order.
+    #[must_use]
+    pub fn actions(&self) -> &[PlanAction] {
+        &self.actions
+    }
+
+    /// When to plan again at the latest.
+    #[must_use]
+    pub const fn wakes_at(&self) -> Option<Instant> {
+        self.replan_at
+    }
+}
+
+/// What became of a request.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Feedback {
+    /// Symbols came.
+    Served {
+        /// From whom.
+        peer: PeerKey,
+        /// How many.
+        symbols: u16,
+    },
+    /// Symbols did not come in time.
+    TimedOut {
+        /// From whom.
+        peer: PeerKey,
+        /// How many.
+        symbols: u16,
+    },
+    /// The neighbour is busy.
+    Busy {
+        /// Who.
+        peer: PeerKey,
+    },
+}
+
+/// Decides from whom to take what. Pure: it may use the view, the generator and its own state,
+/// and nothing else.
+///
+/// # Contract
+/// - **H01** Same state, view and generator: same plan.
+/// - **H02** It never asks a neighbour for what that neighbour does not hold.
+/// - **H03** Progress: where something is open, someone holds it and has window, it requests,
+///   subscribes or sets `replan_at`.
+/// - **H04** Bounded cost: linear, up to a logarithm, in the size of the view.
+/// - **H05** No panic on any view: empty, contradictory, huge.
+/// - **H06** It does not ask twice for one symbol in one plan.
+pub trait Scheduler: MaybeSend + Debug + 'static {
+    /// A short name for logs and benchmarks.
+    fn name(&self) -> &'static str;
+
+    /// Fills `plan` for the present view. Called at least every
+    /// [`plan_interval`](crate::Config::plan_interval) while something is missing.
+    fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan);
+
+    /// Learns what became of requests.
+    fn feedback(&mut self, _now: Instant, _feedback: Feedback) {}
+}
+
+impl<T: Scheduler + ?Sized> Scheduler for Box<T> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+    fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+        (**self).plan(view, rng, plan);
+    }
+    fn feedback(&mut self, now: Instant, feedback: Feedback) {
+        (**self).feedback(now, feedback);
+    }
+}
