@@ -1,16 +1,22 @@
 //! Beacon: live video that its viewers carry.
 
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod engine;
 mod event;
 mod id;
 mod identity;
 mod maybe_send;
 pub mod media;
+pub mod memory;
 pub mod plugin;
 pub mod policy;
 mod rng;
+#[cfg(feature = "tokio")]
+mod runtime;
 mod stats;
+pub mod ticket;
 mod time;
 pub mod wire;
 
@@ -25,5 +31,8 @@ pub use plugin::{
     Sink, Source, Transport,
 };
 pub use rng::Rng;
-pub use stats::{Percentiles, Stats};
+#[cfg(feature = "tokio")]
+pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Watch};
+pub use stats::{LinkStats, Percentiles, Stats};
+pub use ticket::{Ticket, TicketError};
 pub use time::Instant;

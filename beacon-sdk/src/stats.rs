@@ -62,6 +62,28 @@ pub struct Stats {
     pub role: crate::plugin::Role,
 }
 
+/// What goes over one link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The neighbour.
+    pub peer: crate::id::PeerId,
+    /// It is the origin itself.
+    pub origin: bool,
+    /// Smoothed round trip in microseconds.
+    pub rtt_us: u64,
+    /// This peer's score of it, 0–100.
+    pub score: u8,
+    /// Verified new symbol bytes received from it.
+    pub received: u64,
+    /// Symbol bytes handed to its link.
+    pub sent: u64,
+    /// Stripes it pushes to this peer.
+    pub parent_of: u8,
+    /// Stripes this peer pushes to it.
+    pub child_of: u8,
+}
+
 /// Percentiles of a distribution, in milliseconds.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Percentiles {

@@ -156,7 +156,8 @@ impl Engine {
         let id = header.segment;
         let bytes = (frame.len() - SYMBOL_HEADER_LEN) as u32;
         self.settle(from, header);
-        if let Some(peer) = self.peers.get(from) {
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.received += u64::from(bytes);
             let peer_id = peer.id;
             if peer_id == self.broadcast.publisher {
                 self.stats.bytes_from_origin += u64::from(bytes);

@@ -43,7 +43,7 @@ use crate::plugin::{
     TransportCaps,
 };
 use crate::rng::Rng;
-use crate::stats::Stats;
+use crate::stats::{LinkStats, Stats};
 use crate::time::Instant;
 use crate::wire::{FarewellReason, Message, Status, SymbolHeader};
 use bytes::Bytes;
@@ -288,6 +288,22 @@ impl Engine {
         self.peers.ready().map(|(_, peer)| peer.id).collect()
     }
 
+    /// What goes over each link.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStats> {
+        let link = |(_, peer): (PeerKey, &peers::Peer)| LinkStats {
+            peer: peer.id,
+            origin: peer.id == self.broadcast.publisher,
+            rtt_us: crate::time::micros(peer.rtt.smoothed()),
+            score: self.parts.scorer.score(self.now, peer.id).get(),
+            received: peer.received,
+            sent: peer.sent,
+            parent_of: peer.pushes.count_ones() as u8,
+            child_of: peer.takes.count_ones() as u8,
+        };
+        self.peers.ready().map(link).collect()
+    }
+
     /// Who pushes each stripe to this peer; the last is the repair stripe.
     #[must_use]
     pub fn parents(&self) -> Vec<Option<PeerId>> {
@@ -299,6 +315,12 @@ impl Engine {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.player.ended()
+    }
+
+    /// Nothing waits to be sent.
+    #[must_use]
+    pub fn served(&self) -> bool {
+        self.peers.iter().all(|(_, peer)| peer.out.is_empty())
     }
 
     /// Says goodbye to every neighbour. Drain the outputs afterwards.

@@ -109,10 +109,9 @@ impl Outbox {
         }
     }
 
-    /// Something could be sent now.
-    pub(super) fn sendable(&self) -> bool {
-        (!self.control_full && !self.control.is_empty())
-            || (!self.data_full && !self.data.is_empty())
+    /// Nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.data.is_empty()
     }
 
     /// A symbol could be sent now.

@@ -43,6 +43,9 @@ pub(super) struct Peer {
     pub(super) takes_tracks: u64,
     /// Frames that were harmless nonsense: unrequested, out of place. Decays by forgetting links.
     pub(super) oddities: u16,
+    /// Verified new symbol bytes from it, symbol bytes handed to its link.
+    pub(super) received: u64,
+    pub(super) sent: u64,
 }
 
 /// Smoothed round trip (RFC 6298 §2 with integer microseconds).
@@ -101,6 +104,8 @@ impl Peer {
             takes: 0,
             takes_tracks: 0,
             oddities: 0,
+            received: 0,
+            sent: 0,
         }
     }
 

@@ -183,12 +183,18 @@ impl Engine {
     pub(super) fn sent_symbol(&mut self, to: PeerId, frame_len: usize) {
         let bytes = frame_len.saturating_sub(SYMBOL_HEADER_LEN) as u32;
         self.stats.bytes_uploaded += u64::from(bytes);
+        if let Some(peer) = self.peer_by_id(&to) {
+            peer.sent += u64::from(bytes);
+        }
         self.parts.ledger.record(self.now, Transfer { peer: to, sent: bytes, received: 0 });
     }
 
     /// The transport gave it back.
-    pub(super) fn unsent_symbol(&mut self, _to: PeerId, frame_len: usize) {
+    pub(super) fn unsent_symbol(&mut self, to: PeerId, frame_len: usize) {
         let bytes = frame_len.saturating_sub(SYMBOL_HEADER_LEN) as u64;
+        if let Some(peer) = self.peer_by_id(&to) {
+            peer.sent = peer.sent.saturating_sub(bytes);
+        }
         self.stats.bytes_uploaded = self.stats.bytes_uploaded.saturating_sub(bytes);
     }
 }

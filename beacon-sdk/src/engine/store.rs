@@ -348,11 +348,6 @@ impl Store {
         self.edges.get(&track)?.newest
     }
 
-    /// The first segment of a track that is not gone for good.
-    pub(super) fn base(&self, track: TrackId) -> u32 {
-        self.edges.get(&track).map_or(0, |edge| edge.base)
-    }
-
     /// All segments, by track and number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SegmentId, &Segment)> {
         self.segments.iter().map(|(id, segment)| (*id, segment))
