@@ -7,6 +7,7 @@ mod maybe_send;
 pub mod media;
 pub mod plugin;
 mod rng;
+pub mod signaling;
 mod time;
 
 pub use config::{Config, ConfigError, DEPTH_MAX, Profile, STRIPES_MAX};
