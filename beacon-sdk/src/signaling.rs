@@ -155,13 +155,13 @@ pub enum ErrorCode {
     Slow,
     /// The server stops.
     Shutdown,
-    /// A message above [`MESSAGE_BYTES_MAX`], or one that is not text.
+    /// A message above [`MESSAGE_BYTES_MAX`].
     TooLarge,
     /// A message that needs a join came before it.
     NotJoined,
     /// A second join on one connection.
     AlreadyJoined,
-    /// Not a message of this protocol.
+    /// Not a message of this protocol, or not text.
     Malformed,
     /// A message type this version does not know.
     UnknownType,
