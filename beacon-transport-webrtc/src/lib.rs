@@ -1,0 +1,1 @@
+//! Beacon's links over WebRTC data channels.
