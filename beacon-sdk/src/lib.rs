@@ -17,6 +17,7 @@ mod rng;
 mod runtime;
 mod stats;
 pub mod ticket;
+pub mod signaling;
 mod time;
 pub mod wire;
 
