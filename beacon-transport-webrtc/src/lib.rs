@@ -33,9 +33,13 @@ mod binding;
 mod config;
 #[cfg(not(target_family = "wasm"))]
 mod native;
+#[cfg(not(target_family = "wasm"))]
+mod rendezvous;
 mod sdp;
 mod signal;
 
 pub use config::{IceServer, WebRtcConfig, WebRtcConfigError};
 #[cfg(not(target_family = "wasm"))]
 pub use native::{WebRtc, WebRtcCounters};
+#[cfg(not(target_family = "wasm"))]
+pub use rendezvous::SignalClient;
