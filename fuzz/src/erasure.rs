@@ -7,11 +7,12 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 
 /// Larger payloads are left to the property tests: here they would only slow the fuzzer.
-const PADDED_BYTES_MAX: usize = 256 * 1024;
+const PADDED_BYTES_MAX: usize = 64 * 1024;
 /// Operations on the symbols of one input.
 const OPERATIONS_MAX: usize = 512;
 /// From this many symbols beyond K, a failure to recover is a bug. The contract says 2, at which
-/// RaptorQ fails about once in a million sets: more often than a fuzzer may cry wolf.
+/// none of 20 000 random sets failed (measured); a set in a million may (a guess: each further
+/// symbol divides the rate by about 100), and a fuzzer would find it and cry wolf.
 const SURPLUS_CERTAIN: usize = 4;
 
 /// What was done to the symbols.
@@ -139,7 +140,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("uncommitted-largest", seed(12 * 64, 64, 4, &[6, 1, 0, 255, 255])),
         ("forged", seed(46 * 64, 64, 12, &[0, 3, 0, 7, 9, 0, 255])),
         ("no-repair", seed(7 * 64, 64, 0, &[0, 3, 0])),
-        ("many", seed(2048 * 64, 64, 64, &[2, 9, 0, 40, 0])),
+        ("many", seed(1024 * 64, 64, 64, &[2, 9, 0, 40, 0])),
         ("short-payload", seed(7 * 64 + 1, 64, 8, &[2, 1, 0, 6, 0])),
         ("out-of-range", seed(u32::MAX, 1, 9, &[0, 0, 0])),
     ]
