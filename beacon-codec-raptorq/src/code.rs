@@ -30,8 +30,8 @@ const SURPLUS_MAX: usize = 16;
 /// clone it.
 ///
 /// Stateless apart from those caches. A call blocks the thread: 50 kB take some 30 µs to make a
-/// first repair symbol and 70 µs to solve, 2 MB 1.5 and 3.5 ms (measured on one idle x86-64 core
-/// with AVX-512, plan cached; a new plan doubles the former).
+/// first repair symbol and 70 µs to solve, 2 MB 1.5 and 3.5 ms (thread CPU time on x86-64 with
+/// AVX-512 and the plan cached, `fec_auth.md` §1.1; a new plan doubles the former).
 #[derive(Clone, Default)]
 pub struct RaptorQ(Arc<Caches>);
 

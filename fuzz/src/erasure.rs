@@ -11,8 +11,9 @@ const PADDED_BYTES_MAX: usize = 64 * 1024;
 /// Operations on the symbols of one input.
 const OPERATIONS_MAX: usize = 512;
 /// From this many symbols beyond K, a failure to recover is a bug. The contract says 2, at which
-/// none of 20 000 random sets failed (measured); a set in a million may (a guess: each further
-/// symbol divides the rate by about 100), and a fuzzer would find it and cry wolf.
+/// none of 4 000 to 20 000 random sets for each K failed (`fec_auth.md` §1.1); a set in a million
+/// may (a guess: each further symbol divides the rate by about 100), and a fuzzer would find it
+/// and cry wolf.
 const SURPLUS_CERTAIN: usize = 4;
 
 /// What was done to the symbols.

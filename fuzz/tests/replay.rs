@@ -58,14 +58,14 @@ fn spoilt_corpora() {
         let files = corpus(target);
         let mut noise = Noise(1);
         for _ in 0..MADE_UP {
-            let mut input = files[noise.next() as usize % files.len()].1.clone();
-            for _ in 0..noise.next() % 4 {
-                let at = noise.next() as usize % input.len().max(1);
+            let mut input = files[noise.u64() as usize % files.len()].1.clone();
+            for _ in 0..noise.u64() % 4 {
+                let at = noise.u64() as usize % input.len().max(1);
                 if let Some(byte) = input.get_mut(at) {
-                    *byte = noise.next() as u8;
+                    *byte = noise.u64() as u8;
                 }
             }
-            let tail = noise.next() as usize % 24;
+            let tail = noise.u64() as usize % 24;
             input.extend(noise.bytes(tail));
             run(target, &input);
         }
@@ -77,7 +77,7 @@ fn noise() {
     for target in TARGETS {
         let mut noise = Noise(2);
         for _ in 0..MADE_UP {
-            let len = noise.next() % MADE_UP_BYTES_MAX;
+            let len = noise.u64() % MADE_UP_BYTES_MAX;
             run(target, &noise.bytes(len as usize));
         }
     }
