@@ -72,7 +72,7 @@ async fn a_lossy_path_costs_data_frames_only() {
         }
     }
     for number in 0..FRAMES {
-        a.send(&b, Lane::Control, numbered(number, 1 + 4 * number as usize % 3000 + 4)).await;
+        a.send(&b, Lane::Control, numbered(number, 5 + (4 * number as usize) % 3000)).await;
         a.send(&b, Lane::Data, numbered(number, 1152)).await;
     }
     let (mut next, mut seen) = (0, vec![false; FRAMES as usize]);
