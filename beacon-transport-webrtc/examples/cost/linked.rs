@@ -27,6 +27,19 @@ async fn connect(a: &mut WebRtc, b: &mut WebRtc, ids: [PeerId; 2]) {
     }
 }
 
+/// Milliseconds from `dial` to `Connected` at both ends, signals carried at once.
+pub(crate) async fn set_up() -> f64 {
+    let ids = [1, 2].map(|byte| PeerId::from_bytes([byte; 32]));
+    let [mut a, mut b] =
+        ids.map(|id| WebRtc::new(id, WebRtcConfig::loopback()).expect("a transport"));
+    let began = Instant::now();
+    connect(&mut a, &mut b, ids).await;
+    let took = began.elapsed().as_secs_f64() * 1e3;
+    a.shutdown().await;
+    b.shutdown().await;
+    took
+}
+
 pub(crate) async fn run(load: Load, span: Duration) -> Cost {
     let ids = [1, 2].map(|byte| PeerId::from_bytes([byte; 32]));
     let [mut a, mut b] =

@@ -22,6 +22,11 @@ async fn main() {
     let mut numbers = std::env::args().skip(1).map(|text| text.parse().expect("a whole number"));
     let (seconds, rounds) = (numbers.next().unwrap_or(3), numbers.next().unwrap_or(3));
     let span = std::time::Duration::from_secs(seconds);
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        took.push(linked::set_up().await);
+    }
+    println!("set-up on loopback, median of 20: {:.0} ms\n", median(took));
     let loads = [
         ("data lane, 1152 B, as fast as it goes", Load::new(Lane::Data, 1152, Flow::Flood)),
         ("control lane, 16 KiB, as fast as it goes", Load::new(Lane::Control, 16384, Flow::Flood)),
