@@ -42,7 +42,8 @@ impl Mp4File {
         }
         let tracks = reader.tracks().to_vec();
         let name = path.display().to_string();
-        let feed = Feed::spawn("beacon-mp4", move |outlet| play(reader, &round, looped, &name, outlet))?;
+        let feed =
+            Feed::spawn("beacon-mp4", move |outlet| play(reader, &round, looped, &name, outlet))?;
         Ok(Self { feed, tracks })
     }
 

@@ -57,7 +57,7 @@ impl Default for TestPatternOptions {
 
 impl TestPatternOptions {
     fn check(&self) -> Result<(), SourceError> {
-        let even = self.width % 2 == 0 && self.height % 2 == 0;
+        let even = self.width.is_multiple_of(2) && self.height.is_multiple_of(2);
         let rules = [
             (even && (176..=3840).contains(&self.width), "width must be even, 176 to 3840"),
             (even && (96..=2160).contains(&self.height), "height must be even, 96 to 2160"),
@@ -304,6 +304,7 @@ fn level(options: &TestPatternOptions) -> u8 {
 const _: () = assert!(PACKET * 50 == RATE);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

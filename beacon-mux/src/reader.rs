@@ -123,7 +123,8 @@ impl<R: Read + Seek> Reader<R> {
             let Some(sample) = track.samples.get(self.cursor[at]) else { continue };
             let earlier = next.is_none_or(|(other, best)| {
                 let (scale, other) = (track.timescale, self.movie.tracks[other].timescale);
-                u128::from(sample.dts) * u128::from(other) < u128::from(best.dts) * u128::from(scale)
+                u128::from(sample.dts) * u128::from(other)
+                    < u128::from(best.dts) * u128::from(scale)
             });
             if earlier {
                 next = Some((at, *sample));

@@ -9,8 +9,8 @@ use beacon_sdk::SegmentId;
 use beacon_sdk::media::Track;
 use common::{aac, audio, id, object, video};
 use mp4_atom::{
-    Ctts, CttsEntry, Decode, Edts, Elst, ElstEntry, Encode, Mdat, Moov, Stco, Stsc, StscEntry, Stss,
-    Stsz, StszSamples, Stts, SttsEntry,
+    Ctts, CttsEntry, Decode, Edts, Elst, ElstEntry, Encode, Mdat, Moov, Stco, Stsc, StscEntry,
+    Stss, Stsz, StszSamples, Stts, SttsEntry,
 };
 use std::io::Cursor;
 
@@ -81,12 +81,15 @@ fn ordinary_file_with_b_frames_and_edit_lists() {
         .map(|s| (s.dts, s.dts as i64 + i64::from(s.cts), s.size, s.keyframe))
         .collect();
     // One frame (3000 ticks) is taken off by the edit list and given to all tracks.
-    assert_eq!(shown, [
-        (0, 3000, 40, true),
-        (3000, 12_000, 10, false),
-        (6000, 6000, 5, false),
-        (9000, 9000, 5, false)
-    ]);
+    assert_eq!(
+        shown,
+        [
+            (0, 3000, 40, true),
+            (3000, 12_000, 10, false),
+            (6000, 6000, 5, false),
+            (9000, 9000, 5, false)
+        ]
+    );
     // 3000/90000 s is 1470 ticks at 44.1 kHz; priming takes 1024 of them.
     let sound: Vec<_> = reader.samples(id(1)).iter().map(|s| s.dts).collect();
     assert_eq!(sound, [446, 1470, 2494]);

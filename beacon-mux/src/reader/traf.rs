@@ -37,9 +37,7 @@ pub(super) fn samples(
         let mut run = Run {
             data: base,
             dts: match child(traf, b"tfdt") {
-                Some(tfdt) => {
-                    decode::<Tfdt>(tfdt, "`tfdt` cannot be read")?.base_media_decode_time
-                }
+                Some(tfdt) => decode::<Tfdt>(tfdt, "`tfdt` cannot be read")?.base_media_decode_time,
                 None => track.end,
             },
             duration: tfhd.default_sample_duration.unwrap_or(track.trex.default_sample_duration),
