@@ -38,6 +38,8 @@ pub struct TestPatternOptions {
     pub group: Duration,
     /// Bits per second of the sound, 6000–510,000; `None` for a picture without sound.
     pub audio_bitrate: Option<u32>,
+    /// Running time after which the pattern ends; `None` is never.
+    pub duration: Option<Duration>,
 }
 
 impl Default for TestPatternOptions {
@@ -51,6 +53,7 @@ impl Default for TestPatternOptions {
             video_bitrate: 800_000,
             group: Duration::from_secs(2),
             audio_bitrate: Some(64_000),
+            duration: None,
         }
     }
 }
@@ -171,7 +174,9 @@ impl Run {
 
     fn run(mut self, outlet: &mut Outlet) -> Result<(), Stop> {
         let (mut frame, mut packet) = (0_u64, 0_u64);
-        loop {
+        let end = self.options.duration.unwrap_or(Duration::MAX);
+        // Sound that is heard after the last frame is left out with it.
+        while self.options.due(frame) < end {
             // A microphone hands a packet over when its last sample has been heard.
             let heard = Duration::from_millis((packet + 1).saturating_mul(20));
             if self.tone.is_some() && heard < self.options.due(frame) {
@@ -189,6 +194,7 @@ impl Run {
                 frame += 1;
             }
         }
+        Ok(())
     }
 
     fn show(&mut self, outlet: &Outlet, frame: u64) -> Result<(), Stop> {

@@ -79,6 +79,7 @@ async fn every_size_survives_the_encoder() {
             video_bitrate,
             fps: 15,
             audio_bitrate: None,
+            duration: None,
             group: Duration::from_millis(200),
         };
         let mut source = TestPattern::new(options).unwrap();
