@@ -12,6 +12,7 @@ use mp4_atom::{
     Ctts, CttsEntry, Decode, Edts, Elst, ElstEntry, Encode, Mdat, Moov, Stco, Stsc, StscEntry,
     Stss, Stsz, StszSamples, Stts, SttsEntry,
 };
+use proptest::prelude::*;
 use std::io::Cursor;
 
 /// The `moov` our writer makes, without its fragment defaults, to be filled with tables.
@@ -185,4 +186,29 @@ fn claims_beyond_the_file_allocate_nothing() {
     assert!(matches!(error, ReadError::Malformed(_)), "{error}");
     let huge = [&[0, 0, 0, 1][..], b"moov", &u64::MAX.to_be_bytes()].concat();
     assert!(matches!(Reader::open(Cursor::new(huge)), Err(ReadError::Truncated(_))));
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut file = ordinary();
+        for (at, byte) in changes {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if let Some(cut) = cut {
+            file.truncate(cut.index(file.len()));
+        }
+        if let Ok(mut reader) = Reader::open(Cursor::new(&file)) {
+            let mut bytes = 0;
+            while let Ok(Some(object)) = reader.next_object() {
+                bytes += object.data.len();
+            }
+            // Each sample lies in the file, and there are fewer of them than bytes.
+            prop_assert!(bytes <= file.len() * file.len());
+        }
+    }
 }

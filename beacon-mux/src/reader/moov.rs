@@ -150,7 +150,8 @@ impl Movie {
                 track.samples.iter_mut().for_each(|sample| sample.keyframe = true);
             }
         }
-        if self.tracks.iter().all(|track| track.samples.is_empty()) {
+        self.tracks.retain(|track| !track.samples.is_empty());
+        if self.tracks.is_empty() {
             return Err(if self.fragmented {
                 ReadError::Truncated("it has tracks but not one whole fragment")
             } else {
