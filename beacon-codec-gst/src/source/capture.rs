@@ -1,0 +1,220 @@
+//! Where raw pictures and sound come from, and at which size and rate they are encoded.
+
+use super::options::{FPS_MAX, SourceOptions, native_size};
+use crate::codec::{AUDIO_CHANNELS, AUDIO_RATE, AudioCodec, VideoCodec};
+use crate::element::{Fault, exists, missing};
+use gstreamer::{self as gst, prelude::*};
+use std::path::PathBuf;
+
+/// Raw media that a file's decoder may be ahead of the encoder.
+const AHEAD_NS: u64 = 300_000_000;
+
+/// A parsed source spec.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Input {
+    Test,
+    File(PathBuf),
+    /// The device, where one is named.
+    Camera(Option<PathBuf>),
+}
+
+impl Input {
+    pub(crate) fn parse(spec: &str) -> Result<Self, Fault> {
+        match spec.split_once(':') {
+            None if spec == "test" => Ok(Self::Test),
+            None if spec == "camera" => Ok(Self::Camera(None)),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("camera", device)) if !device.is_empty() => {
+                Ok(Self::Camera(Some(device.into())))
+            }
+            _ => Err(Fault::new(format!(
+                "no source {spec:?}: use test, file:PATH, camera or camera:DEVICE"
+            ))),
+        }
+    }
+}
+
+/// What a file's first decoded picture tells.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Format {
+    /// Size in square pixels.
+    pub(crate) size: (u32, u32),
+    /// Pictures per second, a fraction; `None` when the file does not tell.
+    pub(crate) fps: Option<(u32, u32)>,
+    /// Whether the file has sound that is wanted.
+    pub(crate) audio: bool,
+}
+
+/// Raw media: chains up to what the encoders take, and what is known of it beforehand.
+#[derive(Clone, Debug)]
+pub(crate) struct Capture {
+    /// What it is, for errors.
+    pub(crate) what: String,
+    /// Ends in I420 at the final size.
+    pub(crate) video: String,
+    /// Ends in 48 kHz stereo.
+    pub(crate) audio: Option<String>,
+    pub(crate) video_codec: VideoCodec,
+    pub(crate) audio_codec: AudioCodec,
+    /// Bits per second of the picture.
+    pub(crate) bitrate: u32,
+    /// Bits per second of the sound.
+    pub(crate) audio_bitrate: u32,
+    /// How long one picture is shown.
+    pub(crate) frame_ns: u64,
+    /// Set on the element `device`.
+    pub(crate) device: Option<PathBuf>,
+}
+
+impl Capture {
+    /// `format` is what is known of the file; given for [`Input::File`] only.
+    pub(crate) fn new(
+        input: &Input,
+        options: &SourceOptions,
+        format: Option<Format>,
+    ) -> Result<Self, Fault> {
+        let fps = match (options.fps, format.and_then(|format| format.fps)) {
+            (Some(fps), _) => (fps, 1),
+            (None, Some((n, d))) if n > 0 && d > 0 && n / d < FPS_MAX => (n, d),
+            (None, Some(_)) => (FPS_MAX, 1),
+            (None, None) => (30, 1),
+        };
+        let (width, height) = options.size.unwrap_or_else(|| match (input, format) {
+            (_, Some(format)) => native_size(format.size.0, format.size.1),
+            (Input::Camera(_), None) => (1280, 720),
+            (Input::Test | Input::File(_), None) => (640, 360),
+        });
+        let frame = format!(
+            "video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1"
+        );
+        let rate = format!("framerate={}/{}", fps.0, fps.1);
+        let sound = format!("audio/x-raw,rate={AUDIO_RATE},channels={AUDIO_CHANNELS}");
+        let mut device = None;
+        let (what, video, audio) = match input {
+            Input::Test => (
+                "test pattern".to_owned(),
+                format!(
+                    "videotestsrc is-live=true pattern=smpte ! {frame},{rate} ! \
+                     clockoverlay font-desc=\"Mono 22\" valignment=top halignment=left ! \
+                     timeoverlay font-desc=\"Mono 22\" valignment=bottom halignment=left"
+                ),
+                format!("audiotestsrc is-live=true samplesperbuffer=480 wave=ticks volume=0.3 ! {sound}"),
+            ),
+            Input::File(path) => (
+                format!("file {}", path.display()),
+                // Skipped time is filled up to a second: longer, and the picture just stands.
+                format!(
+                    "appsrc name=video format=time block=true max-bytes=0 max-time={AHEAD_NS} ! \
+                     videoconvert ! videoscale ! \
+                     videorate max-duplication-time=1000000000 ! {frame},{rate} ! clocksync"
+                ),
+                format!(
+                    "appsrc name=audio format=time block=true max-bytes=0 max-time={AHEAD_NS} ! \
+                     audioconvert ! audioresample ! {sound} ! audiorate ! clocksync"
+                ),
+            ),
+            Input::Camera(named) => {
+                let (source, found) = camera(named.clone())?;
+                device = found;
+                let what = device
+                    .as_ref()
+                    .map_or("camera".to_owned(), |device| format!("camera {}", device.display()));
+                (what, camera_chain(&source, fps.0, &frame), {
+                    format!("autoaudiosrc name=microphone ! audioconvert ! audioresample ! {sound}")
+                })
+            }
+        };
+        let wanted = format.map_or(options.audio.is_some(), |format| format.audio);
+        Ok(Self {
+            what,
+            video,
+            audio: wanted.then_some(audio),
+            video_codec: options.video,
+            audio_codec: options.audio.unwrap_or_default(),
+            bitrate: options.video_bitrate(width, height),
+            audio_bitrate: options.audio_bitrate,
+            frame_ns: 1_000_000_000 * u64::from(fps.1) / u64::from(fps.0.max(1)),
+            device,
+        })
+    }
+}
+
+/// From a camera's own format, compressed or raw, to I420 at no more than `fps`. Pictures are
+/// only ever left out, never repeated, so nothing waits for the next one.
+fn camera_chain(source: &str, fps: u32, frame: &str) -> String {
+    format!(
+        "{source} ! decodebin ! videorate drop-only=true max-rate={fps} ! videoconvert ! \
+         videoscale ! {frame}"
+    )
+}
+
+/// The element that opens the camera, and the device to set on it.
+fn camera(named: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Fault> {
+    if !cfg!(target_os = "linux") {
+        return match named {
+            None => Ok(("autovideosrc".to_owned(), None)),
+            Some(device) => Err(Fault::new(format!(
+                "camera {} cannot be chosen on this system: use the source `camera`",
+                device.display()
+            ))),
+        };
+    }
+    if !exists("v4l2src") {
+        return Err(missing("v4l2src"));
+    }
+    let device = named.unwrap_or_else(|| "/dev/video0".into());
+    if !device.exists() {
+        return Err(Fault::new(format!(
+            "no camera: {} does not exist; connect a camera, name another with \
+             camera:/dev/videoN, or use the source `test`",
+            device.display()
+        )));
+    }
+    Ok(("v4l2src name=device".to_owned(), Some(device)))
+}
+
+/// `autoaudiosrc` stands in silence for a microphone that is not there; this says so.
+pub(crate) fn warn_of_silence(pipeline: &gst::Pipeline) {
+    let Some(microphone) = pipeline.by_name("microphone").and_downcast::<gst::Bin>() else {
+        return;
+    };
+    let silent = microphone
+        .iterate_elements()
+        .into_iter()
+        .flatten()
+        .any(|element| element.factory().is_some_and(|factory| factory.name() == "audiotestsrc"));
+    if silent {
+        tracing::warn!(
+            "no microphone: the broadcast is silent; connect one, or start PulseAudio or PipeWire"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use beacon_sdk::Profile;
+
+    #[test]
+    fn specs_are_told_apart() {
+        assert_eq!(Input::parse("test").expect("test"), Input::Test);
+        assert_eq!(Input::parse("file:a:b.mkv").expect("file"), Input::File("a:b.mkv".into()));
+        assert_eq!(Input::parse("camera").expect("camera"), Input::Camera(None));
+        for bad in ["", "file", "file:", "screen", "test:1"] {
+            let said = Input::parse(bad).expect_err(bad).context;
+            assert!(said.contains("use test, file:PATH"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_keeps_its_size_and_rate() {
+        let format = Format { size: (1280, 544), fps: Some((24000, 1001)), audio: false };
+        let options = SourceOptions::new(Profile::Live);
+        let capture =
+            Capture::new(&Input::File("x".into()), &options, Some(format)).expect("capture");
+        assert!(capture.video.contains("width=1280,height=544"), "{}", capture.video);
+        assert!(capture.video.contains("framerate=24000/1001"), "{}", capture.video);
+        assert_eq!(capture.frame_ns, 41_708_333);
+        assert_eq!(capture.audio, None);
+    }
+}
