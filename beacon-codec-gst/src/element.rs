@@ -102,7 +102,9 @@ pub(crate) fn missing(element: &str) -> Fault {
 /// are set as properties afterwards.
 pub(crate) fn launch(description: &str) -> Result<gst::Bin, Fault> {
     let elements = description.split(" ! ").filter_map(|link| link.split_whitespace().next());
-    if let Some(absent) = elements.filter(|name| !name.contains('/')).find(|name| !exists(name)) {
+    // The other links are caps (`video/x-raw`) and references (`mux.video_0`).
+    let mut named = elements.filter(|name| !name.contains(['/', '.']));
+    if let Some(absent) = named.find(|name| !exists(name)) {
         return Err(missing(absent));
     }
     gst::parse::bin_from_description(description, false).map_err(|error| {

@@ -1,8 +1,9 @@
 //! What the tests share: taking items, and checking them against the contract.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
-use beacon_sdk::Source;
-use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Object, Track};
+use beacon_sdk::{SegmentId, Source};
+use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Object, Playout, Track};
+use gstreamer::{self as gst, prelude::*};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -95,4 +96,29 @@ pub fn scratch(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gst");
     std::fs::create_dir_all(&folder).expect("a folder to write into");
     folder.join(format!("{}-{name}", std::process::id()))
+}
+
+/// What a viewer's engine would hand to a sink: every object a segment of its own.
+pub fn playout(item: &Media, seq: &mut u32) -> Playout {
+    match item {
+        Media::Tracks(tracks) => Playout::Tracks(tracks.clone()),
+        Media::Object(object) => {
+            *seq += 1;
+            let id = SegmentId { track: object.track, seq: *seq };
+            Playout::Segment { id, group_start: object.keyframe, objects: vec![object.clone()] }
+        }
+    }
+}
+
+/// Runs a GStreamer pipeline to its end.
+pub fn run_pipeline(description: &str) {
+    gst::init().expect("GStreamer");
+    let pipeline = gst::parse::launch(description).expect(description);
+    pipeline.set_state(gst::State::Playing).expect("playing");
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let bus = pipeline.bus().expect("a bus");
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    let message = message.expect("the pipeline hangs");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.set_state(gst::State::Null).expect("stopped");
 }
