@@ -113,9 +113,9 @@ impl AudioCodec {
     /// The chain that encodes 48 kHz stereo.
     pub(crate) fn encoder(self, bitrate: u32) -> Result<String, Fault> {
         Ok(match self {
-            Self::Opus => format!(
-                "opusenc bitrate={bitrate} frame-size=20 audio-type=restricted-lowdelay"
-            ),
+            Self::Opus => {
+                format!("opusenc bitrate={bitrate} frame-size=20 audio-type=restricted-lowdelay")
+            }
             Self::Aac => format!(
                 "{} bitrate={bitrate} ! aacparse ! audio/mpeg,stream-format=raw",
                 first_of(&["avenc_aac", "voaacenc"])?
@@ -192,9 +192,30 @@ fn dops(caps: &gst::CapsRef) -> Result<Bytes, Fault> {
     let head = headers.and_then(|headers| headers.first()?.get::<gst::Buffer>().ok());
     let map = head.as_ref().and_then(|head| head.map_readable().ok());
     match map.as_deref() {
-        Some(&[b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', _, channels, s0, s1, r0, r1, r2, r3, g0, g1, family, ..]) => {
-            Ok(Bytes::from(vec![0, channels, s1, s0, r3, r2, r1, r0, g1, g0, family]))
-        }
+        Some(
+            &[
+                b'O',
+                b'p',
+                b'u',
+                b's',
+                b'H',
+                b'e',
+                b'a',
+                b'd',
+                _,
+                channels,
+                s0,
+                s1,
+                r0,
+                r1,
+                r2,
+                r3,
+                g0,
+                g1,
+                family,
+                ..,
+            ],
+        ) => Ok(Bytes::from(vec![0, channels, s1, s0, r3, r2, r1, r0, g1, g0, family])),
         _ => Err(Fault::new("the Opus encoder's caps carry no OpusHead")),
     }
 }

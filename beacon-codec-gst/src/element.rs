@@ -57,9 +57,7 @@ fn package(element: &str) -> Option<&'static str> {
         "queue" | "capsfilter" | "clocksync" | "identity" | "fakesink" | "filesrc" | "filesink" => {
             "libgstreamer1.0-0"
         }
-        _ if element.starts_with("avdec_") || element.starts_with("avenc_") => {
-            "gstreamer1.0-libav"
-        }
+        _ if element.starts_with("avdec_") || element.starts_with("avenc_") => "gstreamer1.0-libav",
         _ => return None,
     })
 }

@@ -51,8 +51,7 @@ async fn a_matroska_file_is_paced_and_ends() {
 async fn an_mp4_file_goes_round_and_round() {
     let spec = clip("h264.mp4", "x264enc ! h264parse", "avenc_aac ! aacparse", "mp4mux");
     let mut options = low_latency();
-    (options.looped, options.video, options.audio) =
-        (true, VideoCodec::Vp8, Some(AudioCodec::Aac));
+    (options.looped, options.video, options.audio) = (true, VideoCodec::Vp8, Some(AudioCodec::Aac));
     (options.size, options.fps) = (Some((160, 120)), Some(20));
     let mut source = GstSource::open(&spec, &options).unwrap();
     let items = collect(&mut source, Duration::from_millis(5000)).await;
@@ -117,7 +116,8 @@ fn what_is_no_video_is_told_plainly() {
     std::fs::write(&text, "Dear Sir or Madam, this is no film.\n".repeat(200)).unwrap();
     assert!(said(&text).contains("is not a video that can be played"), "{}", said(&text));
     let noise = scratch("noise.mp4");
-    let bytes: Vec<u8> = (0..60_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..60_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(&noise, bytes).unwrap();
     assert!(said(&noise).contains("is not a video that can be played"), "{}", said(&noise));
     let sound = scratch("sound.ogg");

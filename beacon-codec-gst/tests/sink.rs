@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Shows nothing and paces like a window.
 fn unseen() -> SinkOptions {
     let mut options = SinkOptions::default();
-    options.video_sink = "fakesink sync=true".to_owned();
+    options.video_sink = Some("fakesink sync=true".to_owned());
     options.audio_sink = Some("fakesink sync=true".to_owned());
     options
 }
@@ -190,9 +190,9 @@ async fn foreign_tracks_and_bad_specs_are_told() {
     assert!(said("file:clip.mp4", &unseen()).contains("neither .webm nor .mkv"));
     assert!(said("file:no/such/folder/x.mkv", &unseen()).contains("cannot be written"));
     let mut options = unseen();
-    options.video_sink = "nosuchsink".to_owned();
+    options.video_sink = Some("nosuchsink".to_owned());
     assert!(said("window", &options).contains("no GStreamer element nosuchsink"));
-    options.video_sink = "glimagesink".to_owned();
+    options.video_sink = Some("glimagesink".to_owned());
     assert!(said("window", &options).contains("apt-get install gstreamer1.0-gl"));
 
     let foreign = Track {

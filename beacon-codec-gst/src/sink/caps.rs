@@ -53,14 +53,15 @@ impl Codec {
 
 /// The caps of a track's objects.
 pub(crate) fn caps(track: &Track) -> Result<gst::Caps, Fault> {
-    let codec = Codec::of(track)?;
-    let builder = match codec {
+    // WebM's muxer insists on a rate; objects carry their own times.
+    let varying = gst::Fraction::new(0, 1);
+    let builder = match Codec::of(track)? {
         Codec::H264 => gst::Caps::builder("video/x-h264")
             .field("stream-format", "avc")
             .field("alignment", "au")
             .field("codec_data", buffer(&track.config)),
-        Codec::Vp8 => gst::Caps::builder("video/x-vp8"),
-        Codec::Vp9 => gst::Caps::builder("video/x-vp9"),
+        Codec::Vp8 => gst::Caps::builder("video/x-vp8").field("framerate", varying),
+        Codec::Vp9 => gst::Caps::builder("video/x-vp9").field("framerate", varying),
         Codec::Opus => {
             let head = opus_head(&track.config)?;
             // "OpusTags", an empty vendor and no comments: RFC 7845 §5.2.
@@ -89,7 +90,12 @@ pub(crate) fn caps(track: &Track) -> Result<gst::Caps, Fault> {
 }
 
 /// One object as a buffer to be shown at `time`.
-pub(crate) fn object(track: &Track, object: &Object, time: Duration, after_gap: bool) -> gst::Buffer {
+pub(crate) fn object(
+    track: &Track,
+    object: &Object,
+    time: Duration,
+    after_gap: bool,
+) -> gst::Buffer {
     let mut frame = gst::Buffer::from_slice(object.data.clone());
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
     let length = Duration::from_micros(track.micros(u64::from(object.duration)));
@@ -148,7 +154,8 @@ mod tests {
     fn foreign_tracks_are_refused_by_name() {
         let picture = Kind::Video { width: 16, height: 16 };
         let sound = Kind::Audio { rate: 48_000, channels: 2 };
-        for (kind, codec) in [(picture, "hvc1.1"), (picture, "opus"), (sound, "mp4a.6b"), (sound, "")]
+        for (kind, codec) in
+            [(picture, "hvc1.1"), (picture, "opus"), (sound, "mp4a.6b"), (sound, "")]
         {
             let fault = Codec::of(&track(kind, codec, &[])).expect_err(codec);
             assert!(fault.context.contains(codec), "{}", fault.context);

@@ -1,6 +1,7 @@
 //! [`GstSink`]: a broadcast in a window with sound, or in a file.
 
 mod caps;
+mod display;
 mod file;
 mod timeline;
 mod window;
@@ -20,8 +21,8 @@ pub struct SinkOptions {
     /// arrival and the decoder. 0–10 s. (Guess: 100 ms.)
     pub buffer: Duration,
     /// GStreamer element that shows the picture, with properties as `gst-launch` takes them:
-    /// `autovideosink`, `waylandsink fullscreen=true`.
-    pub video_sink: String,
+    /// `waylandsink fullscreen=true`. `None`: what the display of this session takes.
+    pub video_sink: Option<String>,
     /// GStreamer element that plays the sound, likewise; `None` is mute.
     pub audio_sink: Option<String>,
 }
@@ -30,14 +31,11 @@ impl Default for SinkOptions {
     fn default() -> Self {
         Self {
             buffer: Duration::from_millis(100),
-            video_sink: AUTO_VIDEO.to_owned(),
+            video_sink: None,
             audio_sink: Some("autoaudiosink".to_owned()),
         }
     }
 }
-
-/// The element that finds a window system by itself.
-const AUTO_VIDEO: &str = "autovideosink";
 
 /// What a sink has done so far; may be read while the sink is at work.
 #[derive(Debug, Default)]

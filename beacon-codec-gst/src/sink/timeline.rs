@@ -35,7 +35,9 @@ impl Timeline {
     pub(crate) fn place(&mut self, media: Duration, now: Duration) -> Slot {
         let due = self.show_at(media);
         match due.filter(|due| *due >= now && *due <= now + JUMP) {
-            Some(due) => Slot { wait: due.saturating_sub(now + AHEAD + self.buffer), rebased: false },
+            Some(due) => {
+                Slot { wait: due.saturating_sub(now + AHEAD + self.buffer), rebased: false }
+            }
             None => {
                 let rebased = self.anchor.is_some();
                 self.anchor = Some((media, now + self.buffer));

@@ -3,7 +3,7 @@
 
 use super::caps::{self, Codec};
 use super::timeline::Timeline;
-use super::{AUTO_VIDEO, Counters, SinkOptions};
+use super::{Counters, SinkOptions, display};
 use crate::element::{self, End, Fault, aside};
 use beacon_sdk::TrackId;
 use beacon_sdk::media::{Object, Playout, Track};
@@ -52,20 +52,15 @@ impl Clock {
 
 impl Window {
     pub(crate) fn new(options: &SinkOptions, counters: Arc<Counters>) -> Result<Self, Fault> {
-        let named = [Some(&options.video_sink), options.audio_sink.as_ref()];
+        let named = [&options.video_sink, &options.audio_sink];
         for sink in named.into_iter().flatten() {
             let name = sink.split_whitespace().next().unwrap_or_default();
             if !element::exists(name) {
                 return Err(element::missing(name));
             }
         }
-        let display = ["DISPLAY", "WAYLAND_DISPLAY"];
-        let shown = display.iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-        if cfg!(target_os = "linux") && options.video_sink == AUTO_VIDEO && !shown {
-            return Err(Fault::new(
-                "there is no display for a window: set DISPLAY or WAYLAND_DISPLAY, or watch in a \
-                 browser with --sink http:ADDR",
-            ));
+        if options.video_sink.is_none() {
+            display::present()?;
         }
         Ok(Self {
             options: options.clone(),
@@ -100,14 +95,11 @@ impl Window {
         if self.video.as_ref().map(|player| &player.track) != video {
             self.video = None;
             if let Some(track) = video {
-                let sink = self.options.video_sink.clone();
-                let player = self.open(track, sink, self.counters.clone()).await?;
-                if self.options.video_sink == AUTO_VIDEO && player.fell_back() {
-                    return Err(Fault::new(
-                        "no window can be opened on this display: check DISPLAY and its \
-                         permissions, and install gstreamer1.0-x",
-                    ));
-                }
+                let sink = match &self.options.video_sink {
+                    Some(sink) => sink.clone(),
+                    None => aside(display::sink).await??.to_owned(),
+                };
+                let player = self.open(track, sink).await?;
                 self.video = Some(player);
             }
         }
@@ -131,7 +123,7 @@ impl Window {
         sink: String,
         picture: bool,
     ) -> Result<Option<Player>, Fault> {
-        let opened = self.open(track, sink, self.counters.clone()).await;
+        let opened = self.open(track, sink).await;
         let cure = "start PulseAudio or PipeWire, or install gstreamer1.0-alsa";
         match opened {
             Ok(player) => {
@@ -143,7 +135,7 @@ impl Window {
             Err(fault) if Codec::of(track).and_then(Codec::decoder).is_ok() => {
                 tracing::warn!("{}: playing without sound; {cure}", fault.context);
                 let silent = "fakesink sync=true".to_owned();
-                self.open(track, silent, self.counters.clone()).await.map(Some)
+                self.open(track, silent).await.map(Some)
             }
             Err(fault) if picture => {
                 tracing::warn!("{}: playing without sound", fault.context);
@@ -153,13 +145,8 @@ impl Window {
         }
     }
 
-    async fn open(
-        &self,
-        track: &Track,
-        sink: String,
-        counters: Arc<Counters>,
-    ) -> Result<Player, Fault> {
-        let (track, clock) = (track.clone(), self.clock.clone());
+    async fn open(&self, track: &Track, sink: String) -> Result<Player, Fault> {
+        let (track, clock, counters) = (track.clone(), self.clock.clone(), self.counters.clone());
         // Loading plugins and opening a window takes up to some hundred milliseconds.
         aside(move || Player::open(track, &sink, &clock, &counters)).await?
     }
@@ -245,7 +232,12 @@ struct Player {
 }
 
 impl Player {
-    fn open(track: Track, sink: &str, clock: &Clock, counters: &Arc<Counters>) -> Result<Self, Fault> {
+    fn open(
+        track: Track,
+        sink: &str,
+        clock: &Clock,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Fault> {
         let decoder = Codec::of(&track)?.decoder()?;
         let input = "appsrc name=in format=time max-bytes=0";
         let chain = if track.is_video() {

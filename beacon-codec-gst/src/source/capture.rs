@@ -24,9 +24,7 @@ impl Input {
             None if spec == "test" => Ok(Self::Test),
             None if spec == "camera" => Ok(Self::Camera(None)),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            Some(("camera", device)) if !device.is_empty() => {
-                Ok(Self::Camera(Some(device.into())))
-            }
+            Some(("camera", device)) if !device.is_empty() => Ok(Self::Camera(Some(device.into()))),
             _ => Err(Fault::new(format!(
                 "no source {spec:?}: use test, file:PATH, camera or camera:DEVICE"
             ))),
@@ -84,9 +82,8 @@ impl Capture {
             (Input::Camera(_), None) => (1280, 720),
             (Input::Test | Input::File(_), None) => (640, 360),
         });
-        let frame = format!(
-            "video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1"
-        );
+        let frame =
+            format!("video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1");
         let rate = format!("framerate={}/{}", fps.0, fps.1);
         let sound = format!("audio/x-raw,rate={AUDIO_RATE},channels={AUDIO_CHANNELS}");
         let mut device = None;
@@ -98,7 +95,9 @@ impl Capture {
                      clockoverlay font-desc=\"Mono 22\" valignment=top halignment=left ! \
                      timeoverlay font-desc=\"Mono 22\" valignment=bottom halignment=left"
                 ),
-                format!("audiotestsrc is-live=true samplesperbuffer=480 wave=ticks volume=0.3 ! {sound}"),
+                format!(
+                    "audiotestsrc is-live=true samplesperbuffer=480 wave=ticks volume=0.3 ! {sound}"
+                ),
             ),
             Input::File(path) => (
                 format!("file {}", path.display()),
@@ -178,11 +177,10 @@ pub(crate) fn warn_of_silence(pipeline: &gst::Pipeline) {
     let Some(microphone) = pipeline.by_name("microphone").and_downcast::<gst::Bin>() else {
         return;
     };
-    let silent = microphone
-        .iterate_elements()
-        .into_iter()
-        .flatten()
-        .any(|element| element.factory().is_some_and(|factory| factory.name() == "audiotestsrc"));
+    let silent =
+        microphone.iterate_elements().into_iter().flatten().any(|element| {
+            element.factory().is_some_and(|factory| factory.name() == "audiotestsrc")
+        });
     if silent {
         tracing::warn!(
             "no microphone: the broadcast is silent; connect one, or start PulseAudio or PipeWire"

@@ -131,8 +131,7 @@ mod tests {
     fn options_out_of_range_name_the_field() {
         let odd = SourceOptions { size: Some((641, 360)), ..SourceOptions::new(Profile::Live) };
         assert!(odd.check().expect_err("odd").context.starts_with("size must be"));
-        let none =
-            SourceOptions { group: Duration::ZERO, ..SourceOptions::new(Profile::Live) };
+        let none = SourceOptions { group: Duration::ZERO, ..SourceOptions::new(Profile::Live) };
         assert!(none.check().expect_err("zero").context.starts_with("group must be"));
     }
 }

@@ -1,8 +1,8 @@
 //! What the tests share: taking items, and checking them against the contract.
 #![allow(dead_code, unreachable_pub)]
 
-use beacon_sdk::{SegmentId, Source};
 use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Object, Playout, Track};
+use beacon_sdk::{SegmentId, Source};
 use gstreamer::{self as gst, prelude::*};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
