@@ -1,0 +1,382 @@
+//! The signaling protocol: JSON in WebSocket text frames, one message per frame.
+//!
+//! The server, the native client and the browser share these types; `beacon-signal/PROTOCOL.md`
+//! is the same in prose. Nothing here does input or output.
+//!
+//! Fields that a side does not know are ignored, so that a later version can add some. Text that
+//! is not a message is a [`ProtocolError`] and never a panic; its cost is bounded by
+//! [`MESSAGE_BYTES_MAX`].
+
+use crate::id::{BroadcastId, PeerId};
+use crate::plugin::{Join, PeerHint, Report, SIGNAL_BYTES_MAX};
+use bytes::Bytes;
+use core::fmt;
+use data_encoding::BASE64;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The version a [`ClientMessage::Join`] names. A server answers another one with
+/// [`ErrorCode::Version`].
+pub const VERSION: u16 = 1;
+/// Bytes of a WebSocket message at most, in either direction: a signal of
+/// [`SIGNAL_BYTES_MAX`] in base64 is 21.4 KiB.
+pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// Characters of a broadcast's name at most.
+pub const NAME_CHARS_MAX: usize = 64;
+/// Hints in one [`ServerMessage::Peers`] at most.
+pub const HINTS_MAX: usize = 64;
+/// Characters of a message to a person at most; what a parser says of hostile text is cut here.
+const EXPLANATION_CHARS_MAX: usize = 200;
+
+/// An opaque set-up signal; base64 (RFC 4648 §4, padded, canonical) on the wire.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SignalData(Bytes);
+
+impl SignalData {
+    /// `None` above [`SIGNAL_BYTES_MAX`].
+    #[must_use]
+    pub fn new(signal: Bytes) -> Option<Self> {
+        (signal.len() <= SIGNAL_BYTES_MAX).then_some(Self(signal))
+    }
+
+    /// The signal itself.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+impl Serialize for SignalData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for SignalData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let signal = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        Self::new(Bytes::from(signal))
+            .ok_or_else(|| D::Error::custom(format_args!("signal above {SIGNAL_BYTES_MAX} bytes")))
+    }
+}
+
+/// What a peer says to the server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// The first message of a connection, once.
+    Join {
+        /// [`VERSION`].
+        version: u16,
+        /// Who comes, and to which broadcast.
+        #[serde(flatten)]
+        join: Join,
+    },
+    /// Carry `data` to another peer of the same broadcast.
+    Signal {
+        /// The addressee; unknown ones are passed over in silence.
+        to: PeerId,
+        /// The set-up signal.
+        data: SignalData,
+    },
+    /// What the peer says of itself; only the latest counts.
+    MetricsReport(Report),
+    /// Still here. Answered with [`ServerMessage::Heartbeat`].
+    Heartbeat,
+    /// Goodbye; the server closes the connection.
+    Leave,
+}
+
+/// What the server says to a peer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ServerMessage {
+    /// The peer is in; sent again when the broadcast of that name comes or changes.
+    Joined {
+        /// The server's [`VERSION`].
+        version: u16,
+        /// The broadcast of that name; `null` while its origin has not come yet.
+        broadcast: Option<BroadcastId>,
+        /// Send a heartbeat this often, in milliseconds. Both sides give a connection up that
+        /// was silent for three of them.
+        heartbeat_ms: u32,
+    },
+    /// Peers worth a dial, best first, at most [`HINTS_MAX`].
+    Peers {
+        /// The hints.
+        peers: Vec<PeerHint>,
+    },
+    /// A peer of this broadcast has left.
+    Gone {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A set-up signal from another peer of this broadcast.
+    Signal {
+        /// The id the sender joined with.
+        from: PeerId,
+        /// The set-up signal.
+        data: SignalData,
+    },
+    /// The answer to [`ClientMessage::Heartbeat`].
+    Heartbeat,
+    /// Something was refused.
+    Error {
+        /// The reason for programs.
+        code: ErrorCode,
+        /// The reason for people: cause and cure.
+        message: String,
+        /// Coming back with the same request cannot help. The connection is closed.
+        fatal: bool,
+    },
+}
+
+/// Why the server refuses a message or a connection.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The server speaks another version of the protocol.
+    Version,
+    /// The join contradicts itself or names what cannot be a broadcast.
+    BadJoin,
+    /// Another publisher has a broadcast of this name.
+    NameTaken,
+    /// A later run of the same broadcast is here.
+    StaleEpoch,
+    /// A newer connection of the same peer, or a newer run of the broadcast, took its place.
+    Replaced,
+    /// No room for another connection, broadcast or peer.
+    Full,
+    /// Nothing was heard for too long.
+    Idle,
+    /// The peer does not read what it is sent.
+    Slow,
+    /// The server stops.
+    Shutdown,
+    /// A message above [`MESSAGE_BYTES_MAX`].
+    TooLarge,
+    /// A message that needs a join came before it.
+    NotJoined,
+    /// A second join on one connection.
+    AlreadyJoined,
+    /// Not a message of this protocol, or not text.
+    Malformed,
+    /// A message type this version does not know.
+    UnknownType,
+    /// More messages than the server reads; the surplus waits.
+    Rate,
+    /// A code of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ErrorCode {
+    /// Coming back with the same request cannot help.
+    #[must_use]
+    pub const fn fatal(self) -> bool {
+        matches!(
+            self,
+            Self::Version | Self::BadJoin | Self::NameTaken | Self::StaleEpoch | Self::Replaced
+        )
+    }
+
+    /// The server closes the connection after this error.
+    #[must_use]
+    pub const fn closes(self) -> bool {
+        self.fatal()
+            || matches!(
+                self,
+                Self::Full | Self::Idle | Self::Slow | Self::Shutdown | Self::TooLarge
+            )
+    }
+
+    /// The WebSocket close code (RFC 6455 §7.4.1) that goes with it.
+    #[must_use]
+    pub const fn close_code(self) -> u16 {
+        match self {
+            Self::Shutdown => 1001,
+            Self::TooLarge => 1009,
+            Self::Full => 1013,
+            _ => 1008,
+        }
+    }
+
+    /// The code as it is on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::BadJoin => "bad-join",
+            Self::NameTaken => "name-taken",
+            Self::StaleEpoch => "stale-epoch",
+            Self::Replaced => "replaced",
+            Self::Full => "full",
+            Self::Idle => "idle",
+            Self::Slow => "slow",
+            Self::Shutdown => "shutdown",
+            Self::TooLarge => "too-large",
+            Self::NotJoined => "not-joined",
+            Self::AlreadyJoined => "already-joined",
+            Self::Malformed => "malformed",
+            Self::UnknownType => "unknown-type",
+            Self::Rate => "rate",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that is not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Above [`MESSAGE_BYTES_MAX`].
+    #[error("a message of {0} bytes is above the limit of {MESSAGE_BYTES_MAX}")]
+    TooLarge(usize),
+    /// A type this version does not know.
+    #[error("unknown message type {0:?}")]
+    UnknownType(String),
+    /// A join of another version.
+    #[error("protocol version {0} is not spoken here: use version {VERSION}")]
+    Version(u64),
+    /// Not JSON, or a field that is missing or wrong.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// A join that cannot be.
+    #[error("{0}")]
+    BadJoin(&'static str),
+}
+
+impl ProtocolError {
+    /// The code a server answers with.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge(_) => ErrorCode::TooLarge,
+            Self::UnknownType(_) => ErrorCode::UnknownType,
+            Self::Version(_) => ErrorCode::Version,
+            Self::Malformed(_) => ErrorCode::Malformed,
+            Self::BadJoin(_) => ErrorCode::BadJoin,
+        }
+    }
+}
+
+impl ClientMessage {
+    /// Reads one text frame and checks what can be checked without state.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; [`ProtocolError::code`] says what to answer.
+    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+        const TYPES: [&str; 5] = ["join", "signal", "metrics-report", "heartbeat", "leave"];
+        let message = parse(text, &TYPES)?;
+        if let Self::Join { version, join } = &message {
+            if *version != VERSION {
+                return Err(ProtocolError::Version(u64::from(*version)));
+            }
+            check_join(join)?;
+        }
+        Ok(message)
+    }
+
+    /// The text frame.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+}
+
+impl ServerMessage {
+    /// Reads one text frame. Hints above [`HINTS_MAX`] are cut off.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]. A client passes over [`ProtocolError::UnknownType`]: a later server
+    /// may say more than this one.
+    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+        const TYPES: [&str; 6] = ["joined", "peers", "gone", "signal", "heartbeat", "error"];
+        let mut message = parse(text, &TYPES)?;
+        if let Self::Peers { peers } = &mut message {
+            peers.truncate(HINTS_MAX);
+        }
+        Ok(message)
+    }
+
+    /// The text frame.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+
+    /// The error message of a code.
+    #[must_use]
+    pub fn error(code: ErrorCode, message: impl fmt::Display) -> Self {
+        Self::Error { code, message: explain(&message), fatal: code.fatal() }
+    }
+}
+
+/// Whether `join` can be: the name is 1–64 characters without control characters, and an origin
+/// says what it publishes.
+///
+/// # Errors
+/// [`ProtocolError::BadJoin`] with the cause and the cure.
+pub fn check_join(join: &Join) -> Result<(), ProtocolError> {
+    // Four bytes per character at most: the count below never walks a long text.
+    let long = join.name.len() > 4 * NAME_CHARS_MAX || join.name.chars().count() > NAME_CHARS_MAX;
+    if join.name.is_empty() || long || join.name.chars().any(char::is_control) {
+        return Err(ProtocolError::BadJoin(
+            "the name of a broadcast is 1 to 64 characters without control characters",
+        ));
+    }
+    if join.publish && join.broadcast.is_none() {
+        return Err(ProtocolError::BadJoin(
+            "an origin joins with its broadcast: publisher key and epoch",
+        ));
+    }
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(text: &str, types: &[&str]) -> Result<T, ProtocolError> {
+    /// The part of a message that tells why the whole cannot be read.
+    #[derive(Deserialize)]
+    struct Probe {
+        #[serde(rename = "type")]
+        kind: String,
+        version: Option<u64>,
+    }
+    if text.len() > MESSAGE_BYTES_MAX {
+        return Err(ProtocolError::TooLarge(text.len()));
+    }
+    let error = match serde_json::from_str(text) {
+        Ok(message) => return Ok(message),
+        Err(error) => error,
+    };
+    match serde_json::from_str::<Probe>(text) {
+        Ok(probe) if !types.contains(&probe.kind.as_str()) => {
+            Err(ProtocolError::UnknownType(explain(&probe.kind)))
+        }
+        Ok(Probe { kind, version: Some(version) })
+            if kind == "join" && version != u64::from(VERSION) =>
+        {
+            Err(ProtocolError::Version(version))
+        }
+        _ => Err(ProtocolError::Malformed(explain(&error))),
+    }
+}
+
+fn to_json<T: Serialize>(message: &T) -> String {
+    // String keys, integers, booleans and strings only: serialisation has no way to fail.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+fn explain(what: &impl fmt::Display) -> String {
+    what.to_string().chars().take(EXPLANATION_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::plugin::Role;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+fn peer() -> impl Strategy<Value = PeerId> {
+    any::<[u8; 32]>().prop_map(PeerId::from_bytes)
+}
+
+fn broadcast() -> impl Strategy<Value = BroadcastId> {
+    (peer(), any::<u64>()).prop_map(|(publisher, epoch)| BroadcastId { publisher, epoch })
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![Just(Role::Origin), Just(Role::SuperSeed), Just(Role::Relay), Just(Role::Leaf)]
+}
+
+fn data() -> impl Strategy<Value = SignalData> {
+    vec(any::<u8>(), 0..2000).prop_map(|bytes| SignalData::new(Bytes::from(bytes)).unwrap())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    vec(any::<char>().prop_filter("control", |c| !c.is_control()), 1..=NAME_CHARS_MAX)
+        .prop_map(|chars| chars.into_iter().collect())
+}
+
+fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let join = (name(), peer(), broadcast(), any::<bool>(), any::<bool>()).prop_map(
+        |(name, peer, broadcast, known, publish)| ClientMessage::Join {
+            version: VERSION,
+            join: Join { name, peer, broadcast: (known || publish).then_some(broadcast), publish },
+        },
+    );
+    let report = (any::<u8>(), role(), any::<u8>(), any::<u16>(), any::<u64>()).prop_map(
+        |(score, role, depth, slots, upload_bps)| {
+            ClientMessage::MetricsReport(Report { score, role, depth, slots, upload_bps })
+        },
+    );
+    prop_oneof![
+        join,
+        report,
+        (peer(), data()).prop_map(|(to, data)| ClientMessage::Signal { to, data }),
+        Just(ClientMessage::Heartbeat),
+        Just(ClientMessage::Leave),
+    ]
+}
+
+fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let hint = (peer(), any::<u8>(), role(), any::<u8>(), any::<u16>())
+        .prop_map(|(peer, score, role, depth, slots)| PeerHint { peer, score, role, depth, slots });
+    let joined = (option::of(broadcast()), any::<u32>()).prop_map(|(broadcast, heartbeat_ms)| {
+        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms }
+    });
+    prop_oneof![
+        joined,
+        vec(hint, 0..=HINTS_MAX).prop_map(|peers| ServerMessage::Peers { peers }),
+        peer().prop_map(|peer| ServerMessage::Gone { peer }),
+        (peer(), data()).prop_map(|(from, data)| ServerMessage::Signal { from, data }),
+        Just(ServerMessage::Heartbeat),
+        Just(ServerMessage::error(ErrorCode::NameTaken, "taken")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn client_messages_survive_the_wire(message in client_message()) {
+        let text = message.to_json();
+        prop_assert!(text.len() <= MESSAGE_BYTES_MAX);
+        prop_assert_eq!(ClientMessage::parse(&text), Ok(message));
+    }
+
+    #[test]
+    fn server_messages_survive_the_wire(message in server_message()) {
+        let text = message.to_json();
+        prop_assert!(text.len() <= MESSAGE_BYTES_MAX);
+        prop_assert_eq!(ServerMessage::parse(&text), Ok(message));
+    }
+
+    #[test]
+    fn hostile_text_is_an_error_with_a_short_reason(text in ".{0,400}") {
+        if let Err(error) = ClientMessage::parse(&text) {
+            prop_assert!(error.to_string().chars().count() < 2 * EXPLANATION_CHARS_MAX + 64);
+        }
+        let _ = ServerMessage::parse(&text);
+    }
+
+    #[test]
+    fn a_damaged_message_never_panics(message in client_message(), at: usize, byte in 0u8..128) {
+        let mut bytes = message.to_json().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(text) = String::from_utf8(bytes) {
+            if let Ok(read) = ClientMessage::parse(&text) {
+                prop_assert_eq!(ClientMessage::parse(&read.to_json()), Ok(read));
+            }
+        }
+    }
+}
+
+/// The wire is a contract with clients we did not write: these texts may not change.
+#[test]
+fn golden_texts() {
+    let peer = PeerId::from_bytes([7; 32]);
+    let hex = "07".repeat(32);
+    let broadcast = Some(BroadcastId { publisher: peer, epoch: 9 });
+    let join = Join { name: "launch".into(), peer, broadcast, publish: true };
+    let data = SignalData::new(Bytes::from_static(b"sdp")).unwrap();
+    let report =
+        Report { score: 50, role: Role::SuperSeed, depth: 2, slots: 3, upload_bps: 4_000_000 };
+    let client = [
+        (
+            ClientMessage::Join { version: 1, join },
+            format!(
+                r#"{{"type":"join","version":1,"name":"launch","peer":"{hex}","broadcast":{{"publisher":"{hex}","epoch":9}},"publish":true}}"#
+            ),
+        ),
+        (
+            ClientMessage::Signal { to: peer, data: data.clone() },
+            format!(r#"{{"type":"signal","to":"{hex}","data":"c2Rw"}}"#),
+        ),
+        (
+            ClientMessage::MetricsReport(report),
+            r#"{"type":"metrics-report","score":50,"role":"super-seed","depth":2,"slots":3,"upload_bps":4000000}"#
+                .into(),
+        ),
+        (ClientMessage::Heartbeat, r#"{"type":"heartbeat"}"#.into()),
+        (ClientMessage::Leave, r#"{"type":"leave"}"#.into()),
+    ];
+    for (message, text) in client {
+        assert_eq!(message.to_json(), text);
+        assert_eq!(ClientMessage::parse(&text), Ok(message));
+    }
+    let hint = PeerHint { peer, score: 80, role: Role::Relay, depth: 1, slots: 4 };
+    let server = [
+        (
+            ServerMessage::Joined { version: 1, broadcast: None, heartbeat_ms: 10_000 },
+            r#"{"type":"joined","version":1,"broadcast":null,"heartbeat_ms":10000}"#.to_owned(),
+        ),
+        (
+            ServerMessage::Peers { peers: vec![hint] },
+            format!(
+                r#"{{"type":"peers","peers":[{{"peer":"{hex}","score":80,"role":"relay","depth":1,"slots":4}}]}}"#
+            ),
+        ),
+        (ServerMessage::Gone { peer }, format!(r#"{{"type":"gone","peer":"{hex}"}}"#)),
+        (
+            ServerMessage::Signal { from: peer, data },
+            format!(r#"{{"type":"signal","from":"{hex}","data":"c2Rw"}}"#),
+        ),
+        (
+            ServerMessage::error(ErrorCode::NameTaken, "taken"),
+            r#"{"type":"error","code":"name-taken","message":"taken","fatal":true}"#.into(),
+        ),
+    ];
+    for (message, text) in server {
+        assert_eq!(message.to_json(), text);
+        assert_eq!(ServerMessage::parse(&text), Ok(message));
+    }
+}
+
+fn code(text: &str) -> ErrorCode {
+    ClientMessage::parse(text).unwrap_err().code()
+}
+
+#[test]
+fn each_refusal_has_its_code() {
+    let hex = "07".repeat(32);
+    assert_eq!(code("{"), ErrorCode::Malformed);
+    assert_eq!(code("[]"), ErrorCode::Malformed);
+    assert_eq!(code(r#"{"type":"dance"}"#), ErrorCode::UnknownType);
+    assert_eq!(code(r#"{"type":"signal"}"#), ErrorCode::Malformed);
+    assert_eq!(code(r#"{"type":"join","version":2,"shape":"new"}"#), ErrorCode::Version);
+    assert_eq!(code(&" ".repeat(MESSAGE_BYTES_MAX + 1)), ErrorCode::TooLarge);
+    let signal = |data: &str| format!(r#"{{"type":"signal","to":"{hex}","data":"{data}"}}"#);
+    assert_eq!(code(&signal("c2R")), ErrorCode::Malformed);
+    assert_eq!(code(&signal("c2Rx=")), ErrorCode::Malformed);
+    assert_eq!(code(&signal(&BASE64.encode(&vec![0; SIGNAL_BYTES_MAX + 1]))), ErrorCode::Malformed);
+    let join = |name: &str, publish: bool| {
+        let join =
+            Join { name: name.into(), peer: PeerId::from_bytes([7; 32]), broadcast: None, publish };
+        ClientMessage::Join { version: VERSION, join }.to_json()
+    };
+    for name in ["", "a\u{7}", &"x".repeat(65), &"é".repeat(65)] {
+        assert_eq!(code(&join(name, false)), ErrorCode::BadJoin, "{name:?}");
+    }
+    assert!(ClientMessage::parse(&join(&"é".repeat(64), false)).is_ok());
+    assert_eq!(code(&join("launch", true)), ErrorCode::BadJoin);
+}
+
+#[test]
+fn unknown_fields_and_codes_are_tolerated() {
+    assert_eq!(
+        ClientMessage::parse(r#"{"later":[1],"type":"heartbeat"}"#),
+        Ok(ClientMessage::Heartbeat)
+    );
+    let later = r#"{"type":"error","code":"later","message":"m","fatal":false,"more":{}}"#;
+    assert!(matches!(
+        ServerMessage::parse(later),
+        Ok(ServerMessage::Error { code: ErrorCode::Unknown, .. })
+    ));
+}
+
+#[test]
+fn the_largest_signal_fits_a_message() {
+    let data = SignalData::new(Bytes::from(vec![255; SIGNAL_BYTES_MAX])).unwrap();
+    let message = ClientMessage::Signal { to: PeerId::default(), data };
+    let text = message.to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(ClientMessage::parse(&text), Ok(message));
+    assert_eq!(SignalData::new(Bytes::from(vec![0; SIGNAL_BYTES_MAX + 1])), None);
+}
+
+#[test]
+fn codes_read_as_they_are_written() {
+    for code in [ErrorCode::Version, ErrorCode::TooLarge, ErrorCode::AlreadyJoined] {
+        assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+    }
+    assert!(ErrorCode::Replaced.closes() && !ErrorCode::Rate.closes() && !ErrorCode::Full.fatal());
+}

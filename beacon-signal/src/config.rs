@@ -1,0 +1,105 @@
+//! The limits of a server.
+
+use core::time::Duration;
+
+/// Every limit of a server. Together they bound its memory: about
+/// `connections_max` × (10 KiB + `queue_bytes_max` for those that read slowly).
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// WebSocket connections at most, 1–1,000,000; each needs a file descriptor.
+    pub connections_max: usize,
+    /// Broadcasts at most, waiting ones included.
+    pub rooms_max: usize,
+    /// Peers of one broadcast at most.
+    pub peers_max: usize,
+    /// A connection that says nothing for this long is closed; heartbeats are asked for at a
+    /// third of it. A connection that does not join is given a third as well. 300 ms–1 h.
+    pub idle_timeout: Duration,
+    /// Messages per second read from one connection in the long run. (Guess: an honest peer sends
+    /// about ten per dial, and one heartbeat in ten seconds.)
+    pub rate: u32,
+    /// Messages read from one connection at once: twenty dials with ten candidates each, twice.
+    pub burst: u32,
+    /// Messages that wait for one connection at most.
+    pub queue_max: usize,
+    /// Bytes that wait for one connection at most; at least one message.
+    pub queue_bytes_max: usize,
+    /// How often each peer is told of others anew. Large rooms take longer, so that a room is
+    /// sent at most 200 such messages per second.
+    pub refresh: Duration,
+    /// How long peers get to take their goodbye at shutdown.
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            rooms_max: 1_000,
+            peers_max: 10_000,
+            idle_timeout: Duration::from_secs(30),
+            rate: 50,
+            burst: 400,
+            queue_max: 128,
+            queue_bytes_max: 256 * 1024,
+            refresh: Duration::from_secs(5),
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A setting outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} must be {range}")]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+impl Config {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field and what it may be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        const COUNT: &str = "1 to 1000000";
+        let count = 1..=1_000_000;
+        let rules = [
+            (count.contains(&self.connections_max), "connections_max", COUNT),
+            (count.contains(&self.rooms_max), "rooms_max", COUNT),
+            (count.contains(&self.peers_max), "peers_max", COUNT),
+            (
+                (Duration::from_millis(300)..=Duration::from_secs(3600))
+                    .contains(&self.idle_timeout),
+                "idle_timeout",
+                "300 ms to 1 hour",
+            ),
+            ((1..=1_000_000).contains(&self.rate), "rate", COUNT),
+            ((1..=1_000_000).contains(&self.burst), "burst", COUNT),
+            ((8..=10_000).contains(&self.queue_max), "queue_max", "8 to 10000"),
+            (
+                (32 * 1024..=16 << 20).contains(&self.queue_bytes_max),
+                "queue_bytes_max",
+                "32 KiB to 16 MiB",
+            ),
+            (
+                (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.refresh),
+                "refresh",
+                "100 ms to 1 hour",
+            ),
+            (self.grace <= Duration::from_secs(60), "grace", "at most 60 s"),
+        ];
+        match rules.iter().find(|(ok, ..)| !ok) {
+            Some(&(_, field, range)) => Err(ConfigError { field, range }),
+            None => Ok(()),
+        }
+    }
+
+    /// How often a peer is asked for a heartbeat.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.idle_timeout / 3
+    }
+}

@@ -1,0 +1,121 @@
+//! Which peers are told to whom: the origin while it has room, good parents near it, and others
+//! at random, so that the mesh does not become a star around the best.
+
+use beacon_sdk::plugin::{PeerHint, Report};
+use beacon_sdk::{DEPTH_MAX, PeerId, Rng, Role};
+use core::cmp::Reverse;
+
+/// Hints in one message: half good parents, half random ones.
+pub(crate) const HINTS: usize = 20;
+/// Good parents are drawn from this many, so that comers do not all dial the same ten.
+const BEST_OF: usize = 30;
+/// What an origin is taken to have room for before it reports. (Guess.)
+const ORIGIN_SLOTS: u16 = 4;
+
+/// What is told of a peer that has not reported yet. The engine's newcomer score is 50.
+pub(crate) fn newcomer(peer: PeerId, origin: bool) -> PeerHint {
+    if origin {
+        PeerHint { peer, score: 100, role: Role::Origin, depth: 0, slots: ORIGIN_SLOTS }
+    } else {
+        PeerHint { peer, score: 50, role: Role::Leaf, depth: DEPTH_MAX, slots: 1 }
+    }
+}
+
+/// What is told of a peer after it reported. Nobody but the origin is the origin, or as near.
+pub(crate) fn reported(peer: PeerId, origin: bool, report: &Report) -> PeerHint {
+    let slots = report.slots;
+    if origin {
+        return PeerHint { slots, ..newcomer(peer, true) };
+    }
+    let role = if report.role == Role::Origin { Role::Leaf } else { report.role };
+    PeerHint { peer, score: report.score.min(100), role, depth: report.depth.max(1), slots }
+}
+
+/// Order of preference as a parent, best first: room, nearness, score, room again.
+pub(crate) fn preference(hint: &PeerHint) -> impl Ord + use<> {
+    (hint.slots == 0, hint.depth, Reverse(hint.score), Reverse(hint.slots), hint.peer)
+}
+
+/// Chooses up to [`HINTS`] places of a ranking of `ranked` peers, ascending, without `own`.
+pub(crate) fn choose(ranked: usize, own: Option<usize>, rng: &mut Rng) -> Vec<usize> {
+    let others = || (0..ranked).filter(|&place| Some(place) != own);
+    // One more than needed: a member may have left since the ranking was made.
+    if ranked <= HINTS + 1 {
+        return others().collect();
+    }
+    // The first is the origin while it has room, and always told.
+    let mut best: Vec<usize> = others().take(BEST_OF).collect();
+    rng.shuffle(&mut best[1..]);
+    let mut chosen: Vec<usize> = best.into_iter().take(HINTS / 2).collect();
+    // Random places may fall on chosen ones: a few draws more, then fewer hints.
+    for _ in 0..2 * HINTS {
+        let place = rng.below(u32::try_from(ranked).unwrap_or(u32::MAX)) as usize;
+        if Some(place) != own && !chosen.contains(&place) {
+            chosen.push(place);
+        }
+        if chosen.len() == HINTS {
+            break;
+        }
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(score: u8, role: Role, depth: u8, slots: u16) -> Report {
+        Report { score, role, depth, slots, upload_bps: 0 }
+    }
+
+    #[test]
+    fn nobody_passes_for_the_origin() {
+        let peer = PeerId::from_bytes([1; 32]);
+        let liar = reported(peer, false, &report(255, Role::Origin, 0, 9));
+        assert_eq!((liar.score, liar.role, liar.depth), (100, Role::Leaf, 1));
+        let origin = reported(peer, true, &report(0, Role::Leaf, 7, 2));
+        assert_eq!(
+            (origin.score, origin.role, origin.depth, origin.slots),
+            (100, Role::Origin, 0, 2)
+        );
+    }
+
+    #[test]
+    fn a_full_origin_comes_after_those_with_room() {
+        let peer = |byte| PeerId::from_bytes([byte; 32]);
+        let mut ranked = [
+            reported(peer(1), true, &report(0, Role::Origin, 0, 0)),
+            reported(peer(2), false, &report(60, Role::Relay, 2, 3)),
+            reported(peer(3), false, &report(80, Role::SuperSeed, 1, 3)),
+            reported(peer(4), false, &report(90, Role::SuperSeed, 2, 1)),
+        ];
+        ranked.sort_by_key(preference);
+        assert_eq!(ranked.map(|hint| hint.peer), [peer(3), peer(4), peer(2), peer(1)]);
+    }
+
+    #[test]
+    fn small_rooms_are_told_whole() {
+        let mut rng = Rng::new([0; 32], 0);
+        assert_eq!(choose(4, Some(2), &mut rng), [0, 1, 3]);
+        assert_eq!(choose(1, Some(0), &mut rng), [0; 0]);
+        assert_eq!(choose(HINTS + 1, None, &mut rng).len(), HINTS + 1);
+    }
+
+    #[test]
+    fn large_rooms_get_the_first_good_ones_and_random_ones() {
+        let mut rng = Rng::new([0; 32], 0);
+        let mut seen = std::collections::BTreeSet::new();
+        for own in [None, Some(0), Some(5), Some(999)] {
+            for _ in 0..500 {
+                let chosen = choose(1000, own, &mut rng);
+                assert_eq!(chosen.len(), HINTS);
+                assert!(chosen.is_sorted_by(|a, b| a < b));
+                assert!(own.is_none_or(|own| !chosen.contains(&own)));
+                assert_eq!(chosen[0], usize::from(own == Some(0)));
+                seen.extend(chosen);
+            }
+        }
+        assert!(seen.len() > 950, "random peers are told as well: {}", seen.len());
+    }
+}

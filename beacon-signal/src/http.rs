@@ -1,0 +1,79 @@
+//! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts.
+
+use crate::server::{Lease, Shared};
+use crate::socket;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
+use std::sync::Arc;
+
+/// What a connection reads and gathers at once; the default of 128 KiB each is for bulk.
+const BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes of one connection that the network does not take at once, at most: the largest message
+/// and a few control frames.
+const UNSENT_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(upgrade))
+        .route("/ws", get(upgrade))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/metrics", get(metrics))
+        .route("/api/streams", get(streams))
+        .with_state(shared)
+}
+
+async fn upgrade(
+    State(shared): State<Arc<Shared>>,
+    Extension(lease): Extension<Lease>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let cause = "This is a Beacon signaling server: connect with WebSocket, as in \
+                     --signal ws://HOST:PORT. Pages: /healthz, /metrics, /api/streams.\n";
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], cause)
+            .into_response();
+    };
+    let Some(place) = shared.place() else {
+        let cause = "no room for another connection: try later\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], cause)
+            .into_response();
+    };
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(UNSENT_BYTES_MAX)
+        .on_upgrade(async move |socket| {
+            socket::run(socket, shared).await;
+            drop((place, lease));
+        })
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let census = shared.rooms().census();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.metrics.page(census))
+}
+
+async fn streams(State(shared): State<Arc<Shared>>) -> Response {
+    let streams = shared.rooms().streams();
+    match serde_json::to_string(&streams) {
+        // Public and read-only: pages of any origin may list it.
+        Ok(list) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (headers, list).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

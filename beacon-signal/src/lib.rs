@@ -1,0 +1,29 @@
+//! The signaling and tracker server: where peers of a broadcast find each other.
+//!
+//! Peers connect over WebSocket, join a broadcast by name, are told of peers worth a dial, and
+//! have their opaque connection set-up carried to each other. Media never passes through here,
+//! and what the server knows is in memory and gone with it. The protocol is in `PROTOCOL.md`, its
+//! types in [`beacon_sdk::signaling`].
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), beacon_signal::ServerError> {
+//! let any_port = ([127, 0, 0, 1], 0).into();
+//! let server = beacon_signal::Server::bind(any_port, beacon_signal::Config::default()).await?;
+//! println!("ws://{}", server.local_addr());
+//! server.serve(async { /* returns when it is time to stop */ }).await;
+//! # Ok(()) }
+//! ```
+
+mod bucket;
+mod config;
+mod hints;
+mod http;
+mod metrics;
+mod outbox;
+mod rooms;
+mod server;
+mod socket;
+
+pub use config::{Config, ConfigError};
+pub use rooms::Stream;
+pub use server::{Server, ServerError};

@@ -1,0 +1,128 @@
+//! `beacon-signal`: the signaling and tracker server.
+
+use beacon_signal::{Config, Server};
+use clap::Parser;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// The signaling server of Beacon: peers of a broadcast find each other here.
+///
+/// Broadcasters and viewers are started with `--signal ws://HOST:PORT`. Media never passes
+/// through this server; what it knows is in memory and gone when it stops.
+#[derive(Parser, Debug)]
+#[command(version, after_help = AFTER_HELP)]
+struct Args {
+    /// Address and port to listen on. Use 0.0.0.0:3001 or [::]:3001 to be reached by others, and
+    /// port 0 for a free one. TLS (wss://) is the business of a proxy before it.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3001")]
+    listen: SocketAddr,
+    /// Connections at most; each needs an open file (see `ulimit -n`).
+    #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
+    connections_max: usize,
+    /// Broadcasts at most.
+    #[arg(long, value_name = "N", default_value_t = Config::default().rooms_max)]
+    rooms_max: usize,
+    /// Peers of one broadcast at most.
+    #[arg(long, value_name = "N", default_value_t = Config::default().peers_max)]
+    peers_max: usize,
+    /// Seconds of silence after which a peer is gone; heartbeats come three times as often.
+    #[arg(long, value_name = "SECS", default_value_t = Config::default().idle_timeout.as_secs())]
+    idle_timeout: u64,
+    /// Messages per second read from one connection; what is more waits.
+    #[arg(long, value_name = "N", default_value_t = Config::default().rate)]
+    rate: u32,
+    /// Messages read from one connection at once before the rate applies.
+    #[arg(long, value_name = "N", default_value_t = Config::default().burst)]
+    burst: u32,
+    /// Messages that wait for one connection; a reader that is further behind is dropped.
+    #[arg(long, value_name = "N", default_value_t = Config::default().queue_max)]
+    queue_max: usize,
+}
+
+const AFTER_HELP: &str = "\
+Pages:
+  /healthz      200 while it serves
+  /metrics      numbers for Prometheus
+  /api/streams  the broadcasts whose origin is here, as JSON
+
+Environment:
+  RUST_LOG      what is logged to standard error: error, warn, info (default), debug;
+                or per module, as in beacon_signal=debug
+
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 bad usage
+
+Example:
+  beacon-signal --listen 127.0.0.1:3001
+  broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
+  viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
+
+impl Args {
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.connections_max = self.connections_max;
+        config.rooms_max = self.rooms_max;
+        config.peers_max = self.peers_max;
+        config.idle_timeout = Duration::from_secs(self.idle_timeout);
+        config.rate = self.rate;
+        config.burst = self.burst;
+        config.queue_max = self.queue_max;
+        config
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = args.config();
+    if let Err(error) = config.check() {
+        eprintln!("beacon-signal: {error}; see --help");
+        return ExitCode::from(2);
+    }
+    // Listened for before the port is announced, so that no signal falls between.
+    let stopped = match stop_signal() {
+        Ok(stopped) => stopped,
+        Err(error) => {
+            eprintln!("beacon-signal: cannot listen for signals of the system: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let server = match Server::bind(args.listen, config).await {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("beacon-signal: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Whoever started it may have closed the pipe; serving does not depend on it.
+    let _ = writeln!(std::io::stdout(), "listening on ws://{}", server.local_addr());
+    server.serve(stopped).await;
+    ExitCode::SUCCESS
+}
+
+/// Completes at SIGINT or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Completes at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}

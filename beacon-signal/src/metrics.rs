@@ -1,0 +1,76 @@
+//! Numbers for Prometheus, by the Prometheus project's own client: its registry is a value, so
+//! that several servers live in one process (tests, `demo`) without sharing counters. No label
+//! has more values than the protocol has words.
+
+use beacon_sdk::signaling::{ClientMessage, ErrorCode};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
+
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Open WebSocket connections.
+    pub(crate) connections: Gauge,
+    rooms: Gauge,
+    peers: Gauge,
+    received: Family<Label, Counter>,
+    /// Messages written.
+    pub(crate) sent: Counter,
+    refused: Family<Label, Counter>,
+    signals: Family<Label, Counter>,
+    /// Times a connection had to wait for its rate.
+    pub(crate) throttled: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut this = Self::default();
+        let mut registry = Registry::with_prefix("beacon_signal");
+        registry.register("connections", "Open WebSocket connections", this.connections.clone());
+        registry.register("rooms", "Broadcasts, waiting ones included", this.rooms.clone());
+        registry.register("peers", "Peers that joined a broadcast", this.peers.clone());
+        registry.register("messages_received", "Messages by type", this.received.clone());
+        registry.register("messages_sent", "Messages written", this.sent.clone());
+        registry.register("refused", "Errors told, by code", this.refused.clone());
+        registry.register("signals", "Set-up signals by outcome", this.signals.clone());
+        registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
+        this.registry = registry;
+        this
+    }
+
+    /// The page for Prometheus (OpenMetrics text).
+    pub(crate) fn page(&self, (rooms, peers): (usize, usize)) -> String {
+        self.rooms.set(i64::try_from(rooms).unwrap_or(i64::MAX));
+        self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
+        let mut page = String::new();
+        // Writing to a string fails only when an encoder of ours does; none does.
+        let _ = encode(&mut page, &self.registry);
+        page
+    }
+
+    pub(crate) fn received(&self, message: &ClientMessage) {
+        let kind = match message {
+            ClientMessage::Join { .. } => "join",
+            ClientMessage::Signal { .. } => "signal",
+            ClientMessage::MetricsReport(_) => "metrics-report",
+            ClientMessage::Heartbeat => "heartbeat",
+            ClientMessage::Leave => "leave",
+        };
+        self.received.get_or_create(&[("type", kind)]).inc();
+    }
+
+    pub(crate) fn refused(&self, code: ErrorCode) {
+        self.refused.get_or_create(&[("code", code.as_str())]).inc();
+    }
+
+    pub(crate) fn signal(&self, relayed: bool) {
+        let outcome = if relayed { "relayed" } else { "no-such-peer" };
+        self.signals.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}

@@ -1,0 +1,228 @@
+//! [`Server`]: sockets in, tasks out, an orderly end.
+
+use crate::config::{Config, ConfigError};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::rooms::Rooms;
+use axum::Router;
+use axum::body::Body;
+use beacon_sdk::Rng;
+use core::future::Future;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tower_service::Service as _;
+use tracing::{debug, info, warn};
+
+/// Sockets beside the WebSocket connections: scrapes, listings, upgrades under way.
+const HTTP_MAX: usize = 64;
+/// A request's header must come within this; so must the next request on an open connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the rooms are asked what is due: the longest that news of a comer waits.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause after the system refuses another socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A setting outside its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address is in use.
+    #[error(
+        "{addr} is in use by another program: stop it, or listen on another port (0 takes a free one)"
+    )]
+    InUse {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {addr}: {source}; choose an address of this machine and a port above 1023"
+    )]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system gives no random bytes.
+    #[error("the system's random source failed: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A signaling server that is listening. Connections wait until [`serve`](Self::serve) is called.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+    connections: Arc<Semaphore>,
+    connections_max: u32,
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    /// Becomes true once, when the server stops.
+    pub(crate) stop: watch::Sender<bool>,
+    rooms: Mutex<Rooms>,
+    places: Arc<Semaphore>,
+    next_connection: AtomicU64,
+}
+
+/// Proof that a socket is within the limit; held for as long as it is open.
+pub(crate) type Lease = Arc<OwnedSemaphorePermit>;
+
+impl Shared {
+    /// The rooms, locked. Never held across an await.
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        // Rooms are consistent between any two statements that can panic: none can.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A place for one more WebSocket connection.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+}
+
+impl Server {
+    /// Starts to listen on `addr`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`ServerError`] with the cause and the cure.
+    pub async fn bind(addr: SocketAddr, config: Config) -> Result<Self, ServerError> {
+        config.check()?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(ServerError::Random)?;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ServerError::InUse { addr },
+            _ => ServerError::Listen { addr, source },
+        };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
+        let connections = config.connections_max + HTTP_MAX;
+        let shared = Shared {
+            rooms: Mutex::new(Rooms::new(&config, Rng::new(seed, 0))),
+            metrics: Metrics::new(),
+            stop: watch::Sender::new(false),
+            places: Arc::new(Semaphore::new(config.connections_max)),
+            next_connection: AtomicU64::new(0),
+            config,
+        };
+        Ok(Self {
+            listener,
+            local_addr,
+            shared: Arc::new(shared),
+            connections: Arc::new(Semaphore::new(connections)),
+            connections_max: u32::try_from(connections).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` completes; then says goodbye to every peer and returns once all
+    /// have gone, after [`Config::grace`] at the latest.
+    ///
+    /// # Cancel safety
+    /// When dropped, nothing more is accepted, and open connections are told to close.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { listener, shared, connections, connections_max, .. } = self;
+        let _stop = StopOnDrop(Arc::clone(&shared));
+        let router = http::router(Arc::clone(&shared));
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                _ = tick.tick() => {
+                    shared.rooms().tick(Instant::now());
+                    continue;
+                }
+                accepted = accept(&listener, &connections) => accepted,
+            };
+            match accepted {
+                Ok((stream, lease)) => {
+                    let stop = shared.stop.subscribe();
+                    tokio::spawn(answer(stream, lease, router.clone(), stop));
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept: raise the limit of open files?");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        shared.stop.send_replace(true);
+        // Every socket holds a permit: with all of them back, all are closed.
+        let all = connections.acquire_many(connections_max);
+        match timeout(shared.config.grace, all).await {
+            Ok(_) => info!("stopped"),
+            Err(_) => info!("stopped; some peers did not take their goodbye in time"),
+        }
+    }
+}
+
+/// Tells connections to close however serving ends.
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop.send_replace(true);
+    }
+}
+
+/// The next socket, once there is room for one. Cancel-safe.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, Lease)> {
+    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, Arc::new(permit)))
+}
+
+/// Speaks HTTP until the connection closes or becomes a WebSocket, which holds the lease on.
+async fn answer(stream: TcpStream, lease: Lease, router: Router, mut stop: watch::Receiver<bool>) {
+    // Signals are small and each is waited for.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Arc::clone(&lease));
+        router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            debug!(%error, "an HTTP connection failed");
+        },
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
