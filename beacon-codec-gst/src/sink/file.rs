@@ -74,26 +74,27 @@ impl File {
                     recording.ok_or_else(|| Fault::new("a segment came before any track"))?;
                 recording.check(&self.path)?;
                 let Some(first) = objects.first() else { return Ok(()) };
-                let Some((origin, lane)) = recording.lane(id.track, first) else { return Ok(()) };
-                lane.broken &= !group_start;
-                if lane.broken {
+                let Some((origin, input)) = recording.input(id.track, first) else { return Ok(()) };
+                input.broken &= !group_start;
+                if input.broken {
                     return Ok(());
                 }
                 for object in &objects {
-                    let media = caps::media_time(&lane.track, object);
+                    let media = caps::media_time(&input.track, object);
                     let Some(time) = media.checked_sub(origin) else { continue };
-                    let gap = std::mem::take(&mut lane.after_gap);
-                    let buffer = caps::object(&lane.track, object, time, gap);
+                    let gap = std::mem::take(&mut input.after_gap);
+                    let buffer = caps::object(&input.track, object, time, gap);
                     // A pipeline that has failed refuses; `check` tells why.
-                    let _ = lane.input.push_buffer(buffer);
+                    let _ = input.appsrc.push_buffer(buffer);
                 }
                 Ok(())
             }
             Playout::Gap { id } => {
-                let lanes = self.recording.as_mut().map(|recording| &mut recording.lanes);
-                for lane in lanes.into_iter().flatten().filter(|lane| lane.track.id == id.track) {
-                    lane.after_gap = true;
-                    lane.broken = lane.track.is_video();
+                let inputs = self.recording.as_mut().map(|recording| &mut recording.inputs);
+                for input in inputs.into_iter().flatten().filter(|input| input.track.id == id.track)
+                {
+                    input.after_gap = true;
+                    input.broken = input.track.is_video();
                 }
                 Ok(())
             }
@@ -107,9 +108,9 @@ impl File {
         if recording.end.is_terminated() {
             return Ok(());
         }
-        for lane in &recording.lanes {
+        for input in &recording.inputs {
             // Refused by a pipeline that has failed, of which the end tells.
-            let _ = lane.input.end_of_stream();
+            let _ = input.appsrc.end_of_stream();
         }
         match tokio::time::timeout(FINISH_PATIENCE, &mut recording.end).await {
             Ok(told) => told.unwrap_or(Ok(())),
@@ -124,16 +125,16 @@ impl File {
 #[derive(Debug)]
 struct Recording {
     pipeline: gst::Pipeline,
-    lanes: Vec<Lane>,
+    inputs: Vec<Input>,
     end: oneshot::Receiver<Result<(), Fault>>,
     /// Media time of the first object: the file starts there.
     origin: Option<Duration>,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct Input {
     track: Track,
-    input: app::AppSrc,
+    appsrc: app::AppSrc,
     broken: bool,
     after_gap: bool,
 }
@@ -148,13 +149,14 @@ impl Recording {
         let chain = element::launch(&format!("{muxer} name=mux ! filesink name=file {chain}"))?;
         element::named::<gst::Element>(&chain, "file")?
             .set_property("location", path.to_string_lossy().as_ref());
-        let lane = |(n, track): (usize, Track)| {
-            let input: app::AppSrc = element::named(&chain, &format!("in{n}"))?;
-            input.set_caps(Some(&caps::caps(&track)?));
+        let input = |(n, track): (usize, Track)| {
+            let appsrc: app::AppSrc = element::named(&chain, &format!("in{n}"))?;
+            appsrc.set_caps(Some(&caps::caps(&track)?));
             let broken = track.is_video();
-            Ok(Lane { track, input, broken, after_gap: true })
+            Ok(Input { track, appsrc, broken, after_gap: true })
         };
-        let lanes = tracks.into_iter().enumerate().map(lane).collect::<Result<Vec<_>, Fault>>()?;
+        let inputs =
+            tracks.into_iter().enumerate().map(input).collect::<Result<Vec<_>, Fault>>()?;
         let pipeline = gst::Pipeline::new();
         pipeline.add(&chain).map_err(|error| Fault::from("GStreamer cannot build", error))?;
         let (told, mut end) = End::channel();
@@ -164,29 +166,29 @@ impl Recording {
             let _ = pipeline.set_state(gst::State::Null);
             return Err(fault.unwrap_or_else(|| Fault::new("the recording does not start")));
         }
-        Ok(Self { pipeline, lanes, end, origin: None })
+        Ok(Self { pipeline, inputs, end, origin: None })
     }
 
     fn tracks(&self) -> Vec<Track> {
-        self.lanes.iter().map(|lane| lane.track.clone()).collect()
+        self.inputs.iter().map(|input| input.track.clone()).collect()
     }
 
-    /// The lane of a track, and where the file's time starts.
-    fn lane(
+    /// The input of a track, and where the file's time starts.
+    fn input(
         &mut self,
         track: TrackId,
         first: &beacon_sdk::media::Object,
-    ) -> Option<(Duration, &mut Lane)> {
-        let lane = self.lanes.iter_mut().find(|lane| lane.track.id == track)?;
-        let origin = *self.origin.get_or_insert_with(|| caps::media_time(&lane.track, first));
-        Some((origin, lane))
+    ) -> Option<(Duration, &mut Input)> {
+        let input = self.inputs.iter_mut().find(|input| input.track.id == track)?;
+        let origin = *self.origin.get_or_insert_with(|| caps::media_time(&input.track, first));
+        Some((origin, input))
     }
 
     fn check(&mut self, path: &std::path::Path) -> Result<(), Fault> {
         if let Some(fault) = self.end.try_recv().ok().and_then(Result::err) {
             return Err(fault);
         }
-        let waiting: u64 = self.lanes.iter().map(|lane| lane.input.current_level_bytes()).sum();
+        let waiting: u64 = self.inputs.iter().map(|input| input.appsrc.current_level_bytes()).sum();
         if waiting > QUEUED_BYTES_MAX {
             return Err(Fault::new(format!(
                 "{} is not written any further: the disk is too slow or a track has fallen silent",

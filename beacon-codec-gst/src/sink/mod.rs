@@ -78,7 +78,7 @@ pub struct GstSink {
 
 #[derive(Debug)]
 enum Output {
-    Window(window::Window),
+    Window(Box<window::Window>),
     File(file::File),
 }
 
@@ -100,7 +100,7 @@ impl GstSink {
         let counters = Arc::new(Counters::default());
         let output = match spec.split_once(':') {
             None if spec == "window" => {
-                Output::Window(window::Window::new(options, counters.clone())?)
+                Output::Window(Box::new(window::Window::new(options, counters.clone())?))
             }
             Some(("file", path)) if !path.is_empty() => Output::File(file::File::new(path)?),
             _ => {

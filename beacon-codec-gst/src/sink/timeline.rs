@@ -19,7 +19,7 @@ pub(crate) struct Timeline {
 
 /// What to do with a segment.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Place {
     /// Wait this long before handing it over.
     pub(crate) wait: Duration,
     /// It could not be shown where it belongs: the picture stood still, or time jumped.
@@ -32,16 +32,16 @@ impl Timeline {
     }
 
     /// Finds the place of a segment that starts at `media` and is here at running time `now`.
-    pub(crate) fn place(&mut self, media: Duration, now: Duration) -> Slot {
+    pub(crate) fn place(&mut self, media: Duration, now: Duration) -> Place {
         let due = self.show_at(media);
         match due.filter(|due| *due >= now && *due <= now + JUMP) {
             Some(due) => {
-                Slot { wait: due.saturating_sub(now + AHEAD + self.buffer), rebased: false }
+                Place { wait: due.saturating_sub(now + AHEAD + self.buffer), rebased: false }
             }
             None => {
                 let rebased = self.anchor.is_some();
                 self.anchor = Some((media, now + self.buffer));
-                Slot { wait: Duration::ZERO, rebased }
+                Place { wait: Duration::ZERO, rebased }
             }
         }
     }
@@ -66,7 +66,7 @@ mod tests {
     fn early_segments_wait_and_late_ones_move_the_anchor() {
         let mut timeline = Timeline::new(ms(100));
         let place = timeline.place(ms(5000), ms(40));
-        assert_eq!(place, Slot { wait: ms(0), rebased: false });
+        assert_eq!(place, Place { wait: ms(0), rebased: false });
         assert_eq!(timeline.show_at(ms(5000)), Some(ms(140)));
         assert_eq!(timeline.show_at(ms(5200)), Some(ms(340)));
         // Two seconds early: handed over one second and the buffer before its time.

@@ -164,12 +164,12 @@ impl Window {
             return Ok(());
         }
         let begins = caps::media_time(&player.track, first);
-        let slot = self.timeline.place(begins, self.clock.now());
-        if slot.rebased {
+        let place = self.timeline.place(begins, self.clock.now());
+        if place.rebased {
             self.counters.rebased.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%track, ?begins, "a segment out of its time: the timeline moves");
         }
-        tokio::time::sleep(slot.wait).await;
+        tokio::time::sleep(place.wait).await;
         for object in objects {
             let media = caps::media_time(&player.track, object);
             if let Some(time) = self.timeline.show_at(media) {

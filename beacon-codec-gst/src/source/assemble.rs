@@ -1,7 +1,7 @@
 //! From encoder units to [`Media`]: the tracks first, then objects in the tracks' own ticks.
 
 use super::capture::Capture;
-use super::encode::{Slot, Unit};
+use super::encode::{Medium, Unit};
 use crate::codec::{AUDIO, AudioCodec, VIDEO, VideoCodec};
 use crate::element::Fault;
 use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Object, Track};
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 const HELD_MAX: usize = 1024;
 
 #[derive(Debug)]
-struct Lane {
+struct Output {
     track: Option<Track>,
     /// Nothing earlier may follow.
     dts: u64,
@@ -27,8 +27,8 @@ pub(crate) struct Assembler {
     audio_codec: AudioCodec,
     bitrates: (u32, u32),
     frame_ns: u64,
-    video: Lane,
-    audio: Option<Lane>,
+    video: Output,
+    audio: Option<Output>,
     announced: bool,
     held: VecDeque<Unit>,
     ready: VecDeque<Media>,
@@ -36,14 +36,14 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     pub(crate) fn new(capture: &Capture) -> Self {
-        let lane = || Lane { track: None, dts: 0, begun: false };
+        let output = || Output { track: None, dts: 0, begun: false };
         Self {
             video_codec: capture.video_codec,
             audio_codec: capture.audio_codec,
             bitrates: (capture.bitrate, capture.audio_bitrate),
             frame_ns: capture.frame_ns,
-            video: lane(),
-            audio: capture.audio.is_some().then(lane),
+            video: output(),
+            audio: capture.audio.is_some().then(output),
             announced: false,
             held: VecDeque::new(),
             ready: VecDeque::new(),
@@ -58,7 +58,7 @@ impl Assembler {
     /// Takes the next unit of either track.
     pub(crate) fn take(&mut self, unit: Unit) -> Result<(), Fault> {
         if let Some(caps) = &unit.caps {
-            self.learn(unit.slot, caps)?;
+            self.learn(unit.medium, caps)?;
         }
         if self.announced {
             return self.object(unit);
@@ -72,7 +72,7 @@ impl Assembler {
         }
         self.held.push_back(unit);
         let complete = self.video.track.is_some()
-            && self.audio.as_ref().is_none_or(|lane| lane.track.is_some());
+            && self.audio.as_ref().is_none_or(|output| output.track.is_some());
         if complete { self.announce() } else { Ok(()) }
     }
 
@@ -98,32 +98,32 @@ impl Assembler {
     }
 
     fn tracks(&self) -> Result<Media, Fault> {
-        let lanes = [Some(&self.video), self.audio.as_ref()];
+        let outputs = [Some(&self.video), self.audio.as_ref()];
         let tracks: Vec<Track> =
-            lanes.into_iter().flatten().filter_map(|lane| lane.track.clone()).collect();
+            outputs.into_iter().flatten().filter_map(|output| output.track.clone()).collect();
         Track::check_all(&tracks)
             .map_err(|error| Fault::from("the encoder gave tracks that no peer accepts", error))?;
         Ok(Media::Tracks(tracks))
     }
 
     /// Makes the track that new caps describe; a change after the start is announced.
-    fn learn(&mut self, slot: Slot, caps: &gst::Caps) -> Result<(), Fault> {
-        let track = match slot {
-            Slot::Video => self.video_codec.track(caps, self.bitrates.0)?,
-            Slot::Audio => self.audio_codec.track(caps, self.bitrates.1)?,
+    fn learn(&mut self, medium: Medium, caps: &gst::Caps) -> Result<(), Fault> {
+        let track = match medium {
+            Medium::Video => self.video_codec.track(caps, self.bitrates.0)?,
+            Medium::Audio => self.audio_codec.track(caps, self.bitrates.1)?,
         };
-        let lane = match slot {
-            Slot::Video => &mut self.video,
-            Slot::Audio => match &mut self.audio {
-                Some(lane) => lane,
+        let output = match medium {
+            Medium::Video => &mut self.video,
+            Medium::Audio => match &mut self.audio {
+                Some(output) => output,
                 None => return Ok(()),
             },
         };
-        if lane.track.as_ref() != Some(&track) {
-            lane.track = Some(track);
+        if output.track.as_ref() != Some(&track) {
+            output.track = Some(track);
             if self.announced {
                 // The new configuration decodes nothing before its own keyframe.
-                lane.begun = false;
+                output.begun = false;
                 let tracks = self.tracks()?;
                 self.ready.push_back(tracks);
             }
@@ -132,18 +132,18 @@ impl Assembler {
     }
 
     fn object(&mut self, unit: Unit) -> Result<(), Fault> {
-        let (id, lane, whole_ns) = match (unit.slot, &mut self.audio) {
-            (Slot::Video, _) => (VIDEO, &mut self.video, self.frame_ns),
-            (Slot::Audio, Some(lane)) => {
+        let (id, output, whole_ns) = match (unit.medium, &mut self.audio) {
+            (Medium::Video, _) => (VIDEO, &mut self.video, self.frame_ns),
+            (Medium::Audio, Some(output)) => {
                 let packet = self.audio_codec.packet();
-                (AUDIO, lane, u64::try_from(packet.as_nanos()).unwrap_or(u64::MAX))
+                (AUDIO, output, u64::try_from(packet.as_nanos()).unwrap_or(u64::MAX))
             }
-            (Slot::Audio, None) => return Ok(()),
+            (Medium::Audio, None) => return Ok(()),
         };
-        let Some(track) = &lane.track else { return Ok(()) };
-        let key = unit.key || unit.slot == Slot::Audio;
+        let Some(track) = &output.track else { return Ok(()) };
+        let key = unit.key || unit.medium == Medium::Audio;
         // An empty unit is a picture that the encoder skipped.
-        if unit.data.is_empty() || !(lane.begun || key) {
+        if unit.data.is_empty() || !(output.begun || key) {
             return Ok(());
         }
         if unit.data.len() > OBJECT_BYTES_MAX {
@@ -153,12 +153,12 @@ impl Assembler {
                 unit.data.len()
             )));
         }
-        lane.begun = true;
-        lane.dts = lane.dts.max(ticks(unit.time, track.timescale));
+        output.begun = true;
+        output.dts = output.dts.max(ticks(unit.time, track.timescale));
         let duration = ticks(unit.duration.unwrap_or(whole_ns), track.timescale);
         self.ready.push_back(Media::Object(Object {
             track: id,
-            dts: lane.dts,
+            dts: output.dts,
             cts: 0,
             duration: u32::try_from(duration).unwrap_or(u32::MAX),
             keyframe: key,

@@ -4,7 +4,7 @@ use super::options::{FPS_MAX, SourceOptions, native_size};
 use crate::codec::{AUDIO_CHANNELS, AUDIO_RATE, AudioCodec, VideoCodec};
 use crate::element::{Fault, exists, missing};
 use gstreamer::{self as gst, prelude::*};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Raw media that a file's decoder may be ahead of the encoder.
 const AHEAD_NS: u64 = 300_000_000;
@@ -82,46 +82,11 @@ impl Capture {
             (Input::Camera(_), None) => (1280, 720),
             (Input::Test | Input::File(_), None) => (640, 360),
         });
-        let frame =
-            format!("video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1");
-        let rate = format!("framerate={}/{}", fps.0, fps.1);
-        let sound = format!("audio/x-raw,rate={AUDIO_RATE},channels={AUDIO_CHANNELS}");
-        let mut device = None;
-        let (what, video, audio) = match input {
-            Input::Test => (
-                "test pattern".to_owned(),
-                format!(
-                    "videotestsrc is-live=true pattern=smpte ! {frame},{rate} ! \
-                     clockoverlay font-desc=\"Mono 22\" valignment=top halignment=left ! \
-                     timeoverlay font-desc=\"Mono 22\" valignment=bottom halignment=left"
-                ),
-                format!(
-                    "audiotestsrc is-live=true samplesperbuffer=480 wave=ticks volume=0.3 ! {sound}"
-                ),
-            ),
-            Input::File(path) => (
-                format!("file {}", path.display()),
-                // Skipped time is filled up to a second: longer, and the picture just stands.
-                format!(
-                    "appsrc name=video format=time block=true max-bytes=0 max-time={AHEAD_NS} ! \
-                     videoconvert ! videoscale ! \
-                     videorate max-duplication-time=1000000000 ! {frame},{rate} ! clocksync"
-                ),
-                format!(
-                    "appsrc name=audio format=time block=true max-bytes=0 max-time={AHEAD_NS} ! \
-                     audioconvert ! audioresample ! {sound} ! audiorate ! clocksync"
-                ),
-            ),
-            Input::Camera(named) => {
-                let (source, found) = camera(named.clone())?;
-                device = found;
-                let what = device
-                    .as_ref()
-                    .map_or("camera".to_owned(), |device| format!("camera {}", device.display()));
-                (what, camera_chain(&source, fps.0, &frame), {
-                    format!("autoaudiosrc name=microphone ! audioconvert ! audioresample ! {sound}")
-                })
-            }
+        let shape = Shape { width, height, fps };
+        let Chains { what, video, audio, device } = match input {
+            Input::Test => Chains::pattern(&shape),
+            Input::File(path) => Chains::file(path, &shape),
+            Input::Camera(named) => Chains::camera(named.clone(), &shape)?,
         };
         let wanted = format.map_or(options.audio.is_some(), |format| format.audio);
         Ok(Self {
@@ -138,20 +103,113 @@ impl Capture {
     }
 }
 
-/// From a camera's own format, compressed or raw, to I420 at no more than `fps`. Pictures are
-/// only ever left out, never repeated, so nothing waits for the next one.
-fn camera_chain(source: &str, fps: u32, frame: &str) -> String {
+/// What the encoders take.
+#[derive(Copy, Clone, Debug)]
+struct Shape {
+    width: u16,
+    height: u16,
+    /// Pictures per second, a fraction.
+    fps: (u32, u32),
+}
+
+impl Shape {
+    /// Caps of raw pictures in this shape, at whatever rate they come.
+    fn picture(&self) -> String {
+        let Self { width, height, .. } = self;
+        format!("video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1")
+    }
+
+    fn rate(&self) -> String {
+        format!("framerate={}/{}", self.fps.0, self.fps.1)
+    }
+}
+
+/// Caps of raw sound.
+fn sound() -> String {
+    format!("audio/x-raw,rate={AUDIO_RATE},channels={AUDIO_CHANNELS}")
+}
+
+/// The raw chains of one input.
+struct Chains {
+    what: String,
+    video: String,
+    audio: String,
+    device: Option<PathBuf>,
+}
+
+impl Chains {
+    fn pattern(shape: &Shape) -> Self {
+        let font = "font-desc=\"Mono 22\" halignment=left";
+        Self {
+            what: "test pattern".to_owned(),
+            video: format!(
+                "videotestsrc is-live=true pattern=smpte ! {},{} ! \
+                 clockoverlay {font} valignment=top ! timeoverlay {font} valignment=bottom",
+                shape.picture(),
+                shape.rate()
+            ),
+            audio: format!(
+                "audiotestsrc is-live=true samplesperbuffer=480 wave=ticks volume=0.3 ! {}",
+                sound()
+            ),
+            device: None,
+        }
+    }
+
+    fn file(path: &Path, shape: &Shape) -> Self {
+        let input = format!("format=time block=true max-bytes=0 max-time={AHEAD_NS}");
+        Self {
+            what: format!("file {}", path.display()),
+            // A hole of up to a second is filled with the picture before it.
+            video: format!(
+                "appsrc name=video {input} ! videoconvert ! videoscale ! \
+                 videorate max-duplication-time=1000000000 ! {},{} ! clocksync",
+                shape.picture(),
+                shape.rate()
+            ),
+            audio: format!(
+                "appsrc name=audio {input} ! audioconvert ! audioresample ! {} ! audiorate ! \
+                 clocksync",
+                sound()
+            ),
+            device: None,
+        }
+    }
+
+    fn camera(named: Option<PathBuf>, shape: &Shape) -> Result<Self, Fault> {
+        let (source, device) = camera(named)?;
+        let what = device.as_ref().map(|device| format!("camera {}", device.display()));
+        Ok(Self {
+            what: what.unwrap_or_else(|| "camera".to_owned()),
+            video: camera_chain(source, shape),
+            audio: format!(
+                "autoaudiosrc name=microphone ! audioconvert ! audioresample ! {}",
+                sound()
+            ),
+            device,
+        })
+    }
+}
+
+/// From a camera's own format, compressed or raw, to the shape that is wanted. The camera is
+/// asked for that shape first, raw or as JPEG, and then for whatever it has. Pictures are left
+/// out when there are too many and never repeated, so that none waits for the next one.
+fn camera_chain(source: &str, shape: &Shape) -> String {
+    let Shape { width, height, fps } = shape;
+    let wish = format!("width={width},height={height},framerate={}/{}", fps.0, fps.1);
     format!(
-        "{source} ! decodebin ! videorate drop-only=true max-rate={fps} ! videoconvert ! \
-         videoscale ! {frame}"
+        "{source} ! video/x-raw,{wish};image/jpeg,{wish};video/x-raw;image/jpeg ! decodebin ! \
+         videorate drop-only=true max-rate={} ! videoconvert ! videoscale ! {}",
+        fps.0.div_ceil(fps.1.max(1)),
+        shape.picture()
     )
 }
 
 /// The element that opens the camera, and the device to set on it.
-fn camera(named: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Fault> {
+fn camera(named: Option<PathBuf>) -> Result<(&'static str, Option<PathBuf>), Fault> {
     if !cfg!(target_os = "linux") {
         return match named {
-            None => Ok(("autovideosrc".to_owned(), None)),
+            None => Ok(("autovideosrc", None)),
             Some(device) => Err(Fault::new(format!(
                 "camera {} cannot be chosen on this system: use the source `camera`",
                 device.display()
@@ -169,7 +227,7 @@ fn camera(named: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Fault> {
             device.display()
         )));
     }
-    Ok(("v4l2src name=device".to_owned(), Some(device)))
+    Ok(("v4l2src name=device", Some(device)))
 }
 
 /// `autoaudiosrc` stands in silence for a microphone that is not there; this says so.
@@ -186,6 +244,17 @@ pub(crate) fn warn_of_silence(pipeline: &gst::Pipeline) {
             "no microphone: the broadcast is silent; connect one, or start PulseAudio or PipeWire"
         );
     }
+}
+
+/// A camera that is not there: pictures of `source` through the camera's chain, and the default
+/// microphone.
+#[cfg(test)]
+pub(crate) fn stand_in(source: &str, options: &SourceOptions) -> Capture {
+    let shape = Shape { width: 320, height: 180, fps: (30, 1) };
+    let audio = Chains::camera(Some("/dev/null".into()), &shape).expect("v4l2src").audio;
+    let test = Capture::new(&Input::Test, options, None).expect("the pattern");
+    let video = camera_chain(source, &shape);
+    Capture { what: "stand-in".to_owned(), video, audio: Some(audio), ..test }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const UNITS_MAX: usize = 64;
 
 /// The two tracks of a source.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Slot {
+pub(crate) enum Medium {
     Video,
     Audio,
 }
@@ -27,7 +27,7 @@ pub(crate) enum Slot {
 /// One access unit as the encoder gave it.
 #[derive(Debug)]
 pub(crate) struct Unit {
-    pub(crate) slot: Slot,
+    pub(crate) medium: Medium,
     /// The encoder's caps, when they are new.
     pub(crate) caps: Option<gst::Caps>,
     /// Running time in nanoseconds.
@@ -54,53 +54,47 @@ impl Cadence {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Pipeline {
-    pub(crate) gst: gst::Pipeline,
-}
+/// Builds the pipeline, at rest. How it ends is told to `end`.
+pub(crate) fn pipeline(
+    capture: &Capture,
+    options: &SourceOptions,
+    end: &Arc<End>,
+) -> Result<(gst::Pipeline, mpsc::Receiver<Unit>), Fault> {
+    let pipeline = gst::Pipeline::new();
+    // The system clock is monotonic and never a sound card's, so it keeps step with the
+    // wall clock that `captured` is told in.
+    pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+    element::follow(&pipeline, capture.what.clone(), end.clone());
+    let (sender, units) = mpsc::channel(UNITS_MAX);
+    let epoch = Arc::new(OnceLock::new());
+    let out = "appsink name=out sync=false async=false max-buffers=1 enable-last-sample=false";
 
-impl Pipeline {
-    pub(crate) fn new(
-        capture: &Capture,
-        options: &SourceOptions,
-        end: &Arc<End>,
-    ) -> Result<(Self, mpsc::Receiver<Unit>), Fault> {
-        let pipeline = gst::Pipeline::new();
-        // The system clock is monotonic and never a sound card's, so it keeps step with the
-        // wall clock that `captured` is told in.
-        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
-        element::follow(&pipeline, capture.what.clone(), end.clone());
-        let (sender, units) = mpsc::channel(UNITS_MAX);
-        let epoch = Arc::new(OnceLock::new());
-        let out = "appsink name=out sync=false async=false max-buffers=1 enable-last-sample=false";
-
-        let encoder = capture.video_codec.encoder(capture.bitrate)?;
-        let chain = element::launch(&format!(
-            "{} ! queue leaky=downstream max-size-buffers=3 max-size-bytes=0 max-size-time=0 ! \
+    let encoder = capture.video_codec.encoder(capture.bitrate)?;
+    let chain = element::launch(&format!(
+        "{} ! queue leaky=downstream max-size-buffers=3 max-size-bytes=0 max-size-time=0 ! \
              {encoder} ! {out}",
-            capture.video
-        ))?;
-        let group_ns = u64::try_from(options.group.as_nanos()).unwrap_or(u64::MAX);
-        let cadence = Cadence { group_ns, frame_ns: capture.frame_ns };
-        ask_for_keyframes(&element::named(&chain, "encoder")?, cadence)?;
-        if let (Some(device), Some(element)) = (&capture.device, chain.by_name("device")) {
-            element.set_property("device", device.to_string_lossy().as_ref());
-        }
-        let codec = capture.video_codec;
-        collect(&chain, Slot::Video, move |data| codec.object(data), &sender, &epoch)?;
-        add(&pipeline, &chain)?;
-
-        if let Some(audio) = &capture.audio {
-            let encoder = capture.audio_codec.encoder(capture.audio_bitrate)?;
-            let chain = element::launch(&format!(
-                "{audio} ! queue leaky=downstream max-size-time=200000000 max-size-bytes=0 \
-                 max-size-buffers=0 ! audioconvert ! {encoder} ! {out}"
-            ))?;
-            collect(&chain, Slot::Audio, Bytes::copy_from_slice, &sender, &epoch)?;
-            add(&pipeline, &chain)?;
-        }
-        Ok((Self { gst: pipeline }, units))
+        capture.video
+    ))?;
+    let group_ns = u64::try_from(options.group.as_nanos()).unwrap_or(u64::MAX);
+    let cadence = Cadence { group_ns, frame_ns: capture.frame_ns };
+    ask_for_keyframes(&element::named(&chain, "encoder")?, cadence)?;
+    if let (Some(device), Some(element)) = (&capture.device, chain.by_name("device")) {
+        element.set_property("device", device.to_string_lossy().as_ref());
     }
+    let codec = capture.video_codec;
+    collect(&chain, Medium::Video, move |data| codec.object(data), &sender, &epoch)?;
+    add(&pipeline, &chain)?;
+
+    if let Some(audio) = &capture.audio {
+        let encoder = capture.audio_codec.encoder(capture.audio_bitrate)?;
+        let chain = element::launch(&format!(
+            "{audio} ! queue leaky=downstream max-size-time=200000000 max-size-bytes=0 \
+                 max-size-buffers=0 ! audioconvert ! {encoder} ! {out}"
+        ))?;
+        collect(&chain, Medium::Audio, Bytes::copy_from_slice, &sender, &epoch)?;
+        add(&pipeline, &chain)?;
+    }
+    Ok((pipeline, units))
 }
 
 fn add(pipeline: &gst::Pipeline, chain: &gst::Bin) -> Result<(), Fault> {
@@ -140,7 +134,7 @@ fn running_time(
 /// Sends what arrives at the chain's `out` into the channel.
 fn collect(
     chain: &gst::Bin,
-    slot: Slot,
+    medium: Medium,
     object: impl Fn(&[u8]) -> Bytes + Send + 'static,
     sender: &mpsc::Sender<Unit>,
     epoch: &Arc<OnceLock<Instant>>,
@@ -159,7 +153,7 @@ fn collect(
         let epoch = *epoch.get_or_init(|| epoch_of(sink));
         let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
         let unit = Unit {
-            slot,
+            medium,
             caps: (known.as_ref() != Some(&caps)).then(|| caps.clone()),
             time,
             duration: buffer.duration().map(gst::ClockTime::nseconds),

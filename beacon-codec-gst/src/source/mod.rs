@@ -13,7 +13,7 @@ use assemble::Assembler;
 use beacon_sdk::media::Media;
 use beacon_sdk::plugin::{Source, SourceError};
 use capture::{Capture, Input};
-use encode::{Pipeline, Unit};
+use encode::Unit;
 use gstreamer::{self as gst, prelude::*};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Dropping it stops the pipeline and waits for its threads, some milliseconds.
 #[derive(Debug)]
 pub struct GstSource {
-    pipeline: Pipeline,
+    pipeline: gst::Pipeline,
     units: mpsc::Receiver<Unit>,
     end: oneshot::Receiver<Result<(), Fault>>,
     assembler: Assembler,
@@ -63,35 +63,37 @@ impl GstSource {
         let input = Input::parse(spec)?;
         options.check()?;
         element::init()?;
-        let (end, told) = End::channel();
-        Ok(Self::start(&input, options, Arc::new(end), told)?)
-    }
-
-    fn start(
-        input: &Input,
-        options: &SourceOptions,
-        end: Arc<End>,
-        mut told: oneshot::Receiver<Result<(), Fault>>,
-    ) -> Result<Self, Fault> {
-        let clip = match input {
+        let clip = match &input {
             Input::File(path) => Some(file::Clip::open(path, options.audio.is_some())?),
             Input::Test | Input::Camera(_) => None,
         };
-        let capture = Capture::new(input, options, clip.as_ref().map(file::Clip::format))?;
-        let (pipeline, units) = Pipeline::new(&capture, options, &end)?;
-        if pipeline.gst.set_state(gst::State::Paused).is_err() {
-            let fault = told.try_recv().ok().and_then(Result::err);
+        let capture = Capture::new(&input, options, clip.as_ref().map(file::Clip::format))?;
+        Ok(Self::start(&capture, options, clip)?)
+    }
+
+    fn start(
+        capture: &Capture,
+        options: &SourceOptions,
+        clip: Option<file::Clip>,
+    ) -> Result<Self, Fault> {
+        let (teller, end) = End::channel();
+        let teller = Arc::new(teller);
+        let (pipeline, units) = encode::pipeline(capture, options, &teller)?;
+        let assembler = Assembler::new(capture);
+        // From here on, dropping stops the pipeline.
+        let mut source = Self { pipeline, units, end, assembler, file: None, state: State::Ready };
+        if source.pipeline.set_state(gst::State::Paused).is_err() {
+            let fault = source.end.try_recv().ok().and_then(Result::err);
             return Err(fault.unwrap_or_else(|| {
                 Fault::new(format!("{}: GStreamer cannot open it", capture.what))
             }));
         }
-        capture::warn_of_silence(&pipeline.gst);
-        let file = match clip {
-            Some(clip) => Some(file::Feeder::spawn(clip, &pipeline.gst, options.looped, end)?),
-            None => None,
-        };
-        let assembler = Assembler::new(&capture);
-        Ok(Self { pipeline, units, end: told, assembler, file, state: State::Ready })
+        capture::warn_of_silence(&source.pipeline);
+        if let Some(clip) = clip {
+            let feeder = file::Feeder::spawn(clip, &source.pipeline, options.looped, teller)?;
+            source.file = Some(feeder);
+        }
+        Ok(source)
     }
 
     /// Takes what the pipeline gave before it ended.
@@ -119,7 +121,7 @@ impl Source for GstSource {
                 State::Ready => {
                     self.state = State::Running;
                     // Starting a device may block; a failure comes over the bus.
-                    self.pipeline.gst.call_async(|pipeline| {
+                    self.pipeline.call_async(|pipeline| {
                         let _ = pipeline.set_state(gst::State::Playing);
                     });
                 }
@@ -149,11 +151,41 @@ impl Drop for GstSource {
     fn drop(&mut self) {
         // First the channel, so that no streaming thread waits for room in it.
         self.units.close();
-        if self.pipeline.gst.set_state(gst::State::Null).is_err() {
+        if self.pipeline.set_state(gst::State::Null).is_err() {
             tracing::warn!("the pipeline did not stop");
         }
         if let Some(file) = self.file.take() {
             file.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use beacon_sdk::Profile;
+
+    /// A camera that gives JPEG and no microphone: decoded, thinned out, silent.
+    #[tokio::test]
+    async fn a_jpeg_camera_without_a_microphone() {
+        element::init().expect("GStreamer");
+        let options = SourceOptions::new(Profile::LowLatency);
+        let camera = "videotestsrc is-live=true ! video/x-raw,width=640,height=480,framerate=60/1 \
+                      ! jpegenc";
+        let capture = capture::stand_in(camera, &options);
+        let mut source = GstSource::start(&capture, &options, None).expect("the stand-in");
+        let (mut pictures, mut sounds) = (Vec::new(), 0);
+        while pictures.len() < 30 {
+            match source.next().await.expect("the stand-in goes on").expect("no end") {
+                Media::Tracks(tracks) => assert_eq!(tracks.len(), 2),
+                Media::Object(object) if object.track == crate::codec::VIDEO => {
+                    pictures.push(object.dts);
+                }
+                Media::Object(_) => sounds += 1,
+            }
+        }
+        assert!(sounds > 30, "{sounds}");
+        // Of 60 a second every other one is left out.
+        assert!(pictures.windows(2).all(|pair| pair[1] - pair[0] >= 2_900), "{pictures:?}");
     }
 }

@@ -56,7 +56,7 @@ impl SourceOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        let even = |side: u16| (16..=4096).contains(&side) && side % 2 == 0;
+        let even = |side: u16| (16..=4096).contains(&side) && side.is_multiple_of(2);
         let millis = |ms| Duration::from_millis(ms);
         let rules = [
             ((millis(100)..=millis(10_000)).contains(&self.group), "group", "100 ms to 10 s"),

@@ -35,11 +35,11 @@ pub fn tracks_of(items: &[Media]) -> &[Track] {
 }
 
 pub fn objects_of(items: &[Media], track: u8) -> Vec<&Object> {
-    let object = |item| match item {
-        &Media::Object(ref object) if object.track.get() == track => Some(object),
-        _ => None,
-    };
-    items.iter().filter_map(object).collect()
+    let objects = items.iter().filter_map(|item| match item {
+        Media::Object(object) => Some(object),
+        Media::Tracks(_) => None,
+    });
+    objects.filter(|object| object.track.get() == track).collect()
 }
 
 /// S01–S03, S07 and the keyframe cadence.
