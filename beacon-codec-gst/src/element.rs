@@ -46,14 +46,14 @@ fn package(element: &str) -> Option<&'static str> {
         | "videorate" | "audioconvert" | "audioresample" | "audiorate" | "opusenc" | "opusdec"
         | "decodebin" => "gstreamer1.0-plugins-base",
         "vp8enc" | "vp9enc" | "vp8dec" | "vp9dec" | "videoflip" | "v4l2src" | "autovideosrc"
-        | "autoaudiosrc" | "autovideosink" | "autoaudiosink" | "pulsesink" | "webmmux"
-        | "matroskamux" | "aacparse" | "jpegdec" => "gstreamer1.0-plugins-good",
+        | "autoaudiosrc" | "autovideosink" | "autoaudiosink" | "pulsesrc" | "pulsesink"
+        | "webmmux" | "matroskamux" | "aacparse" | "jpegdec" => "gstreamer1.0-plugins-good",
         "openh264enc" | "openh264dec" | "h264parse" | "vp9parse" | "voaacenc" | "faad"
         | "waylandsink" => "gstreamer1.0-plugins-bad",
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "clockoverlay" | "timeoverlay" | "ximagesink" | "xvimagesink" => "gstreamer1.0-x",
         "glimagesink" => "gstreamer1.0-gl",
-        "alsasink" => "gstreamer1.0-alsa",
+        "alsasrc" | "alsasink" => "gstreamer1.0-alsa",
         "queue" | "capsfilter" | "clocksync" | "identity" | "fakesink" | "filesrc" | "filesink" => {
             "libgstreamer1.0-0"
         }

@@ -18,6 +18,7 @@
 //! ```
 
 mod codec;
+mod device;
 mod element;
 mod sink;
 mod source;

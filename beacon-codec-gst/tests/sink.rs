@@ -104,14 +104,14 @@ async fn a_changed_configuration_is_followed() {
 #[tokio::test]
 async fn without_a_sound_device_the_picture_goes_on() {
     let items = pattern(VideoCodec::H264, Some(AudioCodec::Opus), 600).await;
-    for device in ["autoaudiosink", "pulsesink server=127.0.0.1:1"] {
+    for device in [None, Some("pulsesink server=127.0.0.1:1".to_owned())] {
         let mut options = unseen();
-        options.audio_sink = Some(device.to_owned());
+        options.audio_sink.clone_from(&device);
         let mut sink = GstSink::open("window", &options).unwrap();
         let counters = sink.counters();
         play(&mut sink, &items).await;
-        assert_eq!(counters.pictures(), objects_of(&items, 0).len() as u64, "{device}");
-        assert!(counters.sounds() > 10, "{device}");
+        assert_eq!(counters.pictures(), objects_of(&items, 0).len() as u64, "{device:?}");
+        assert!(counters.sounds() > 10, "{device:?}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! [`GstSink`]: a broadcast in a window with sound, or in a file.
 
 mod caps;
-mod display;
 mod file;
 mod timeline;
 mod window;
@@ -23,8 +22,11 @@ pub struct SinkOptions {
     /// GStreamer element that shows the picture, with properties as `gst-launch` takes them:
     /// `waylandsink fullscreen=true`. `None`: what the display of this session takes.
     pub video_sink: Option<String>,
-    /// GStreamer element that plays the sound, likewise; `None` is mute.
+    /// GStreamer element that plays the sound, likewise. `None`: PulseAudio, PipeWire or ALSA,
+    /// and silence with a warning where there is none.
     pub audio_sink: Option<String>,
+    /// Do not even decode the sound.
+    pub muted: bool,
 }
 
 impl Default for SinkOptions {
@@ -32,7 +34,8 @@ impl Default for SinkOptions {
         Self {
             buffer: Duration::from_millis(100),
             video_sink: None,
-            audio_sink: Some("autoaudiosink".to_owned()),
+            audio_sink: None,
+            muted: false,
         }
     }
 }

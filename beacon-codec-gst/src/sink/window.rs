@@ -3,7 +3,8 @@
 
 use super::caps::{self, Codec};
 use super::timeline::Timeline;
-use super::{Counters, SinkOptions, display};
+use super::{Counters, SinkOptions};
+use crate::device;
 use crate::element::{self, End, Fault, aside};
 use beacon_sdk::TrackId;
 use beacon_sdk::media::{Object, Playout, Track};
@@ -60,7 +61,7 @@ impl Window {
             }
         }
         if options.video_sink.is_none() {
-            display::present()?;
+            device::display()?;
         }
         Ok(Self {
             options: options.clone(),
@@ -97,7 +98,7 @@ impl Window {
             if let Some(track) = video {
                 let sink = match &self.options.video_sink {
                     Some(sink) => sink.clone(),
-                    None => aside(display::sink).await??.to_owned(),
+                    None => aside(device::window).await??.to_owned(),
                 };
                 let player = self.open(track, sink).await?;
                 self.video = Some(player);
@@ -105,8 +106,8 @@ impl Window {
         }
         if self.audio.as_ref().map(|player| &player.track) != audio {
             self.audio = None;
-            if let Some((track, sink)) = audio.zip(self.options.audio_sink.clone()) {
-                self.audio = self.sound(track, sink, video.is_some()).await?;
+            if let Some(track) = audio.filter(|_| !self.options.muted) {
+                self.audio = self.sound(track, video.is_some()).await?;
             }
         }
         if video.is_none() && audio.is_none() {
@@ -117,32 +118,27 @@ impl Window {
 
     /// A player of sound; without a device one that is silent, and none at all where the sound
     /// cannot be decoded but the picture can.
-    async fn sound(
-        &self,
-        track: &Track,
-        sink: String,
-        picture: bool,
-    ) -> Result<Option<Player>, Fault> {
-        let opened = self.open(track, sink).await;
-        let cure = "start PulseAudio or PipeWire, or install gstreamer1.0-alsa";
-        match opened {
-            Ok(player) => {
-                if player.fell_back() {
-                    tracing::warn!("no audio device: playing without sound; {cure}");
-                }
-                Ok(Some(player))
+    async fn sound(&self, track: &Track, picture: bool) -> Result<Option<Player>, Fault> {
+        if let Err(fault) = Codec::of(track).and_then(Codec::decoder) {
+            if !picture {
+                return Err(fault);
             }
-            Err(fault) if Codec::of(track).and_then(Codec::decoder).is_ok() => {
-                tracing::warn!("{}: playing without sound; {cure}", fault.context);
-                let silent = "fakesink sync=true".to_owned();
-                self.open(track, silent).await.map(Some)
-            }
-            Err(fault) if picture => {
-                tracing::warn!("{}: playing without sound", fault.context);
-                Ok(None)
-            }
-            Err(fault) => Err(fault),
+            tracing::warn!("{}: playing without sound", fault.context);
+            return Ok(None);
         }
+        let found = match &self.options.audio_sink {
+            Some(sink) => Some(sink.clone()),
+            None => aside(device::speaker).await?.map(str::to_owned),
+        };
+        let cause = match found {
+            None => "no sound device".to_owned(),
+            Some(sink) => match self.open(track, sink).await {
+                Ok(player) => return Ok(Some(player)),
+                Err(fault) => fault.context,
+            },
+        };
+        tracing::warn!("{cause}: playing without sound; {}", device::SOUND_CURE);
+        self.open(track, "fakesink sync=true".to_owned()).await.map(Some)
     }
 
     async fn open(&self, track: &Track, sink: String) -> Result<Player, Fault> {
@@ -281,15 +277,6 @@ impl Player {
         }
         let broken = track.is_video();
         Ok(Self { track, pipeline, input, end, broken, after_gap: true, begun: false })
-    }
-
-    /// An automatic sink that found no device has put a `fakesink` in its place.
-    fn fell_back(&self) -> bool {
-        let out = self.pipeline.by_name("out").and_downcast::<gst::Bin>();
-        out.is_some_and(|bin| {
-            let mut inside = bin.iterate_elements().into_iter().flatten();
-            inside.any(|element| element.factory().is_some_and(|f| f.name() == "fakesink"))
-        })
     }
 
     fn failure(&mut self) -> Option<Fault> {

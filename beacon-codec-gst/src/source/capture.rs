@@ -2,8 +2,8 @@
 
 use super::options::{FPS_MAX, SourceOptions, native_size};
 use crate::codec::{AUDIO_CHANNELS, AUDIO_RATE, AudioCodec, VideoCodec};
+use crate::device;
 use crate::element::{Fault, exists, missing};
-use gstreamer::{self as gst, prelude::*};
 use std::path::{Path, PathBuf};
 
 /// Raw media that a file's decoder may be ahead of the encoder.
@@ -182,10 +182,7 @@ impl Chains {
         Ok(Self {
             what: what.unwrap_or_else(|| "camera".to_owned()),
             video: camera_chain(source, shape),
-            audio: format!(
-                "autoaudiosrc name=microphone ! audioconvert ! audioresample ! {}",
-                sound()
-            ),
+            audio: format!("{} ! audioconvert ! audioresample ! {}", microphone(), sound()),
             device,
         })
     }
@@ -230,20 +227,12 @@ fn camera(named: Option<PathBuf>) -> Result<(&'static str, Option<PathBuf>), Fau
     Ok(("v4l2src name=device", Some(device)))
 }
 
-/// `autoaudiosrc` stands in silence for a microphone that is not there; this says so.
-pub(crate) fn warn_of_silence(pipeline: &gst::Pipeline) {
-    let Some(microphone) = pipeline.by_name("microphone").and_downcast::<gst::Bin>() else {
-        return;
-    };
-    let silent =
-        microphone.iterate_elements().into_iter().flatten().any(|element| {
-            element.factory().is_some_and(|factory| factory.name() == "audiotestsrc")
-        });
-    if silent {
-        tracing::warn!(
-            "no microphone: the broadcast is silent; connect one, or start PulseAudio or PipeWire"
-        );
-    }
+/// The element that opens the default microphone, or silence.
+fn microphone() -> &'static str {
+    device::microphone().unwrap_or_else(|| {
+        tracing::warn!("no microphone: the broadcast is silent; {}", device::SOUND_CURE);
+        "audiotestsrc is-live=true wave=silence"
+    })
 }
 
 /// A camera that is not there: pictures of `source` through the camera's chain, and the default

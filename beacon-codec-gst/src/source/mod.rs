@@ -88,7 +88,6 @@ impl GstSource {
                 Fault::new(format!("{}: GStreamer cannot open it", capture.what))
             }));
         }
-        capture::warn_of_silence(&source.pipeline);
         if let Some(clip) = clip {
             let feeder = file::Feeder::spawn(clip, &source.pipeline, options.looped, teller)?;
             source.file = Some(feeder);
