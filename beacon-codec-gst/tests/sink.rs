@@ -207,6 +207,8 @@ async fn foreign_tracks_and_bad_specs_are_told() {
     let mut sink = GstSink::open("window", &unseen()).unwrap();
     let refused = sink.write(Playout::Tracks(vec![foreign])).await.expect_err("HEVC");
     assert!(refused.to_string().contains("hvc1"), "{refused}");
+    let none = sink.write(Playout::Tracks(Vec::new())).await.expect_err("no tracks");
+    assert!(none.to_string().contains("no sink can take"), "{none}");
     // A gap of a track that is not played is none of the sink's business.
     let id = SegmentId { track: TrackId::default(), seq: 1 };
     sink.write(Playout::Gap { id }).await.unwrap();

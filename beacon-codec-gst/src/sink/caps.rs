@@ -51,6 +51,13 @@ impl Codec {
     }
 }
 
+/// Whether one decoder serves both: label and bit rate are of no matter to it.
+pub(crate) fn alike(one: &Track, other: &Track) -> bool {
+    let Track { id, kind, codec, config, timescale, bitrate: _, label: _ } = one;
+    (id, kind, codec, config, timescale)
+        == (&other.id, &other.kind, &other.codec, &other.config, &other.timescale)
+}
+
 /// The caps of a track's objects.
 pub(crate) fn caps(track: &Track) -> Result<gst::Caps, Fault> {
     // WebM's muxer insists on a rate; objects carry their own times.
@@ -160,6 +167,14 @@ mod tests {
             let fault = Codec::of(&track(kind, codec, &[])).expect_err(codec);
             assert!(fault.context.contains(codec), "{}", fault.context);
         }
+    }
+
+    #[test]
+    fn a_new_label_is_no_new_track() {
+        let one = track(Kind::Video { width: 16, height: 16 }, "vp8", &[]);
+        let renamed = Track { label: "low".to_owned(), bitrate: 9, ..one.clone() };
+        assert!(alike(&one, &renamed));
+        assert!(!alike(&one, &Track { timescale: 1000, ..one.clone() }));
     }
 
     #[test]

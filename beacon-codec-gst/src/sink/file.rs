@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 /// than a minute of 4 Mbit/s.
 const QUEUED_BYTES_MAX: u64 = 32 << 20;
 /// How long the muxer may take to write its index.
-const FINISH_PATIENCE: Duration = Duration::from_secs(30);
+const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A recording.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl File {
         let shown = self.path.display();
         match item {
             Playout::Tracks(tracks) => match &self.recording {
-                Some(recording) if recording.tracks() == tracks => Ok(()),
+                Some(recording) if recording.takes(&tracks) => Ok(()),
                 Some(_) => Err(Fault::new(format!(
                     "the tracks have changed, which {shown} cannot follow: record to another file"
                 ))),
@@ -169,8 +169,11 @@ impl Recording {
         Ok(Self { pipeline, inputs, end, origin: None })
     }
 
-    fn tracks(&self) -> Vec<Track> {
-        self.inputs.iter().map(|input| input.track.clone()).collect()
+    /// Whether it goes on with these tracks as it is.
+    fn takes(&self, tracks: &[Track]) -> bool {
+        let mut pairs = self.inputs.iter().zip(tracks);
+        self.inputs.len() == tracks.len()
+            && pairs.all(|(input, track)| caps::alike(&input.track, track))
     }
 
     /// The input of a track, and where the file's time starts.

@@ -6,7 +6,7 @@ mod timeline;
 mod window;
 
 use crate::element::{self, Fault};
-use beacon_sdk::media::Playout;
+use beacon_sdk::media::{Playout, Track};
 use beacon_sdk::plugin::{Sink, SinkError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,6 +125,11 @@ impl GstSink {
 #[async_trait::async_trait]
 impl Sink for GstSink {
     async fn write(&mut self, item: Playout) -> Result<(), SinkError> {
+        if let Playout::Tracks(tracks) = &item {
+            Track::check_all(tracks).map_err(|error| {
+                Fault::from("the broadcast announces tracks that no sink can take", error)
+            })?;
+        }
         let done: Result<(), Fault> = match &mut self.output {
             Output::Window(window) => window.write(item).await,
             Output::File(file) => file.write(item).await,

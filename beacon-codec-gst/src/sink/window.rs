@@ -93,7 +93,7 @@ impl Window {
     async fn tracks(&mut self, tracks: &[Track]) -> Result<(), Fault> {
         let video = tracks.iter().find(|track| track.is_video());
         let audio = tracks.iter().find(|track| !track.is_video());
-        if self.video.as_ref().map(|player| &player.track) != video {
+        if !plays(self.video.as_ref(), video) {
             self.video = None;
             if let Some(track) = video {
                 let sink = match &self.options.video_sink {
@@ -104,14 +104,11 @@ impl Window {
                 self.video = Some(player);
             }
         }
-        if self.audio.as_ref().map(|player| &player.track) != audio {
+        if !plays(self.audio.as_ref(), audio) {
             self.audio = None;
             if let Some(track) = audio.filter(|_| !self.options.muted) {
                 self.audio = self.sound(track, video.is_some()).await?;
             }
-        }
-        if video.is_none() && audio.is_none() {
-            return Err(Fault::new("the broadcast announces no track"));
         }
         Ok(())
     }
@@ -201,6 +198,15 @@ impl Window {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the player is the right one for what is announced.
+fn plays(player: Option<&Player>, announced: Option<&Track>) -> bool {
+    match (player, announced) {
+        (None, None) => true,
+        (Some(player), Some(track)) => caps::alike(&player.track, track),
+        _ => false,
     }
 }
 
