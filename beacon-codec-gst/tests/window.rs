@@ -1,7 +1,7 @@
 //! A real window on a virtual display (needs Xvfb, Debian package `xvfb`).
 //!
-//! The display is found through the environment, so each case runs in a process of its own: the
-//! outer test starts this binary again for the inner one.
+//! The display is found through the environment, so each test runs its body in a process of its
+//! own: it starts this binary again for itself alone.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -39,12 +39,26 @@ impl Drop for Display {
     }
 }
 
-fn again(inner: &str, display: Option<&str>) {
+/// Set in the process that runs the body of a test.
+const INNER: &str = "BEACON_WINDOW_TEST_BODY";
+
+/// Runs `body` of the test `name` in a session with this display, or none.
+fn in_session(
+    name: &str,
+    display: impl FnOnce() -> Option<Display>,
+    body: impl Future<Output = ()>,
+) {
+    if std::env::var_os(INNER).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let guarded = async { tokio::time::timeout(common::PATIENCE, body).await };
+        return runtime.block_on(guarded).expect("hangs");
+    }
+    let display = display();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", inner]);
+    command.args(["--exact", "--nocapture", name]).env(INNER, "1");
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
-    if let Some(display) = display {
-        command.env("DISPLAY", display);
+    if let Some(display) = &display {
+        command.env("DISPLAY", &display.name);
     }
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
@@ -52,46 +66,38 @@ fn again(inner: &str, display: Option<&str>) {
 }
 
 #[test]
-fn a_window_shows_the_pattern() {
-    let display = Display::start();
-    again("inner_window", Some(&display.name));
-}
-
-#[test]
 fn without_a_display_it_is_said() {
-    again("inner_no_display", None);
+    in_session("without_a_display_it_is_said", || None, async {
+        let said = GstSink::open("window", &SinkOptions::default()).expect_err("no display");
+        assert!(said.to_string().contains("set DISPLAY or WAYLAND_DISPLAY"), "{said}");
+    });
 }
 
 #[test]
-fn a_display_that_is_not_there_is_said() {
-    again("inner_dead_display", Some(":4093"));
+fn a_display_that_is_gone_is_said() {
+    let gone = || {
+        let mut display = Display::start();
+        display.server.kill().unwrap();
+        display.server.wait().unwrap();
+        Some(display)
+    };
+    in_session("a_display_that_is_gone_is_said", gone, async {
+        let mut source = GstSource::open("test", &SourceOptions::new(Profile::Live)).unwrap();
+        let tracks = source.next().await.unwrap().unwrap();
+        let mut sink = GstSink::open("window", &SinkOptions::default()).unwrap();
+        let said = sink.write(playout(&tracks, &mut 0)).await.expect_err("no display");
+        assert!(said.to_string().contains("check DISPLAY"), "{said}");
+    });
 }
 
 #[test]
-#[ignore = "started by without_a_display_it_is_said"]
-fn inner_no_display() {
-    let said = GstSink::open("window", &SinkOptions::default()).expect_err("no display");
-    assert!(said.to_string().contains("set DISPLAY or WAYLAND_DISPLAY"), "{said}");
-}
-
-#[tokio::test]
-#[ignore = "started by a_display_that_is_not_there_is_said"]
-async fn inner_dead_display() {
-    let mut source = GstSource::open("test", &SourceOptions::new(Profile::Live)).unwrap();
-    let tracks = source.next().await.unwrap().unwrap();
-    let mut sink = GstSink::open("window", &SinkOptions::default()).unwrap();
-    let said = sink.write(playout(&tracks, &mut 0)).await.expect_err("a dead display");
-    assert!(said.to_string().contains("check DISPLAY"), "{said}");
-}
-
-#[tokio::test]
-#[ignore = "started by a_window_shows_the_pattern"]
-async fn inner_window() {
-    let mut source = GstSource::open("test", &SourceOptions::new(Profile::LowLatency)).unwrap();
-    let mut sink = GstSink::open("window", &SinkOptions::default()).unwrap();
-    let counters = sink.counters();
-    let (mut seq, mut shot) = (0, None);
-    let run = async {
+fn a_window_shows_the_pattern() {
+    let display = || Some(Display::start());
+    in_session("a_window_shows_the_pattern", display, async {
+        let mut source = GstSource::open("test", &SourceOptions::new(Profile::LowLatency)).unwrap();
+        let mut sink = GstSink::open("window", &SinkOptions::default()).unwrap();
+        let counters = sink.counters();
+        let (mut seq, mut shot) = (0, None);
         while counters.pictures() < 90 {
             let item = source.next().await.unwrap().unwrap();
             sink.write(playout(&item, &mut seq)).await.unwrap();
@@ -99,13 +105,12 @@ async fn inner_window() {
                 shot = Some(std::thread::spawn(screenshot));
             }
         }
-    };
-    tokio::time::timeout(common::PATIENCE, run).await.expect("hangs");
-    sink.finish().await.unwrap();
-    let colours = shot.unwrap().join().unwrap();
-    // Seven bars of 91 × 240 pixels and more; the clock, the ramp and the snow beside them.
-    let large = colours.values().filter(|count| **count > 8_000).count();
-    assert!(large >= 6, "{large} large areas of one colour: no colour bars on the screen");
+        sink.finish().await.unwrap();
+        let colours = shot.unwrap().join().unwrap();
+        // Seven bars of 91 × 240 pixels and more; the clock, the ramp and the snow beside them.
+        let large = colours.values().filter(|count| **count > 8_000).count();
+        assert!(large >= 6, "{large} large areas of one colour: no colour bars on the screen");
+    });
 }
 
 /// Pixels of the screen by colour, in steps of 32; the picture is kept beside the test binary.
