@@ -190,10 +190,16 @@ impl Window {
     /// Shows what was handed over, then closes the window.
     pub(crate) async fn finish(&mut self) -> Result<(), Fault> {
         let patience = self.options.buffer + FINISH_PATIENCE;
+        let picture = self.video.is_some();
         for player in [self.video.take(), self.audio.take()].into_iter().flatten() {
             let track = player.track.id;
+            let sound = !player.track.is_video();
             match tokio::time::timeout(patience, player.drain()).await {
-                Ok(done) => done?,
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) if picture && sound => {
+                    tracing::warn!("{}: ended without sound", fault.context);
+                }
+                Ok(Err(fault)) => return Err(fault),
                 Err(_) => tracing::warn!(%track, "closed before everything was shown"),
             }
         }
