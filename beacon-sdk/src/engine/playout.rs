@@ -298,7 +298,8 @@ impl Player {
         Some(Playout::End)
     }
 
-    /// When [`Player::poll`] may have something new though nothing arrives.
+    /// When [`Player::poll`] may have something new though nothing arrives. What can be had
+    /// already waits for the sink, not for the clock.
     pub(super) fn wakes_at(
         &self,
         store: &Store,
@@ -310,7 +311,7 @@ impl Player {
         }
         match self.step(store, description, now) {
             Step::Wait(at) => at,
-            Step::Deliver(..) | Step::Gap(..) => now,
+            Step::Deliver(..) | Step::Gap(..) => Instant::NEVER,
         }
     }
 }
