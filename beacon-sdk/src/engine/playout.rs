@@ -209,7 +209,13 @@ impl Player {
             return None;
         }
         self.start(store, now);
-        let (at, id) = match self.step(store, description, now) {
+        let step = self.step(store, description, now);
+        if !matches!(step, Step::Wait(_)) && self.told != self.revision {
+            self.told = self.revision;
+            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
+            return Some(Playout::Tracks(tracks));
+        }
+        let (at, id) = match step {
             Step::Wait(_) => return self.finish(description),
             Step::Gap(at, id) => {
                 self.tell_gap(at, id, store, now, stats);
@@ -217,11 +223,6 @@ impl Player {
             }
             Step::Deliver(at, id) => (at, id),
         };
-        if self.told != self.revision {
-            self.told = self.revision;
-            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
-            return Some(Playout::Tracks(tracks));
-        }
         let content = store.content(id)?;
         let manifest = &content.manifest;
         let objects = content
