@@ -141,7 +141,8 @@ impl Player {
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
                 let start = cursor.track.micros(manifest.start);
-                let end = start + cursor.track.micros(u64::from(manifest.duration));
+                let duration = cursor.track.micros(u64::from(manifest.duration));
+                let end = start.saturating_add(duration);
                 (end > self.start_us).then_some((id.seq, start, manifest.captured))
             });
             if let Some((seq, start, captured)) = found
@@ -328,7 +329,7 @@ impl Cursor {
         self.next = self.next.map(|seq| seq.saturating_add(1));
         if let Some(manifest) = played {
             let duration = self.track.micros(u64::from(manifest.duration));
-            self.edge_us = self.track.micros(manifest.start) + duration;
+            self.edge_us = self.track.micros(manifest.start).saturating_add(duration);
             self.edge_captured = manifest.captured + Duration::from_micros(duration);
         }
     }
