@@ -361,6 +361,14 @@ impl Engine {
         let Some(key) = self.peers.key(&from) else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.heard = self.now;
+        let caps = Self::caps_needed();
+        let limit = match lane {
+            Lane::Control => caps.control_frame_max,
+            Lane::Data => caps.data_frame_max,
+        };
+        if frame.len() > limit {
+            return self.ban(key, Offence::BrokenFrame);
+        }
         let (ready, turned_away) = (peer.ready, peer.turned_away);
         match lane {
             Lane::Data if ready => match SymbolHeader::decode(&frame) {
