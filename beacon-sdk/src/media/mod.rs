@@ -10,6 +10,7 @@ mod segmenter;
 mod track;
 
 pub use description::{Description, RecordError};
+pub(crate) use manifest::{CLOCK_MAX, START_MAX};
 pub use manifest::{Hash, Manifest, PAGE_LEAVES, SegmentHasher, payload_hash};
 pub use payload::OBJECTS_MAX;
 pub use segmenter::{Cut, Segmenter};
