@@ -4,8 +4,18 @@
 #![forbid(unsafe_code)]
 
 pub mod draw;
+pub mod engine;
 pub mod erasure;
+pub mod hello;
 pub mod layout;
+#[path = "../../beacon-sdk/tests/ordeal/mod.rs"]
+mod ordeal;
+pub mod record;
+#[path = "../../beacon-sdk/tests/ordeal/rogue.rs"]
+mod rogue;
+pub mod signaling;
+pub mod ticket;
+pub mod wire;
 
 /// One fuzz target.
 pub struct Target {
@@ -19,6 +29,12 @@ pub struct Target {
 
 /// All targets. A new one is listed here and in `Cargo.toml`.
 pub const TARGETS: &[Target] = &[
+    Target { name: "engine", run: engine::run, seeds: engine::seeds },
     Target { name: "erasure", run: erasure::run, seeds: erasure::seeds },
+    Target { name: "hello", run: hello::run, seeds: hello::seeds },
     Target { name: "layout", run: layout::run, seeds: layout::seeds },
+    Target { name: "record", run: record::run, seeds: record::seeds },
+    Target { name: "signaling", run: signaling::run, seeds: signaling::seeds },
+    Target { name: "ticket", run: ticket::run, seeds: ticket::seeds },
+    Target { name: "wire", run: wire::run, seeds: wire::seeds },
 ];

@@ -88,18 +88,7 @@ fn seeds_are_checked_in() {
     for target in TARGETS {
         for (name, bytes) in (target.seeds)() {
             let found = fs::read(folder(target).join(name)).ok();
-            assert_eq!(found, Some(bytes), "{}/{name}: run `write_seeds`", target.name);
-        }
-    }
-}
-
-#[test]
-#[ignore = "writes the seeds into corpus/"]
-fn write_seeds() {
-    for target in TARGETS {
-        fs::create_dir_all(folder(target)).unwrap();
-        for (name, bytes) in (target.seeds)() {
-            fs::write(folder(target).join(name), bytes).unwrap();
+            assert_eq!(found, Some(bytes), "{}/{name}: run the example seeds", target.name);
         }
     }
 }
