@@ -1,5 +1,10 @@
 //! What the example programs share: their common options, and how they start, report and end.
 
+/// The README's programs, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod args;
 pub mod finish;
 
