@@ -1,10 +1,13 @@
 //! Beacon: live video that its viewers carry.
 
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod id;
 mod identity;
 mod maybe_send;
 pub mod media;
+pub mod memory;
 pub mod plugin;
 mod rng;
 pub mod signaling;
