@@ -9,6 +9,7 @@ mod maybe_send;
 pub mod media;
 pub mod memory;
 pub mod plugin;
+pub mod policy;
 mod rng;
 pub mod signaling;
 mod time;
