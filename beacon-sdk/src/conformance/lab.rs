@@ -213,7 +213,7 @@ impl<'f, F: TransportFixture> Lab<'f, F> {
         loop {
             let before: usize = self.ends.iter().map(|end| end.log.len()).sum();
             self.wait(QUIET, |_| false).await;
-            if before == self.ends.iter().map(|end| end.log.len()).sum() || Instant::now() >= end {
+            if before == self.ends.iter().map(|end| end.log.len()).sum::<usize>() || Instant::now() >= end {
                 return;
             }
         }
