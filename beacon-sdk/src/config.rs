@@ -34,9 +34,10 @@ pub struct Config {
     ///
     /// [`CloseReason::Full`]: crate::CloseReason::Full
     pub links_max: u16,
-    /// Children per stripe at most: 3–4 is within one slot of optimal (theory.md §1.2).
+    /// Children per stripe at the origin: 3–4 is within one slot of optimal (theory.md §1.2).
     pub fanout: u16,
-    /// Stripe subscriptions this peer serves in all: upload capacity over the rate of a stripe.
+    /// Stripe subscriptions a viewer serves in all. Half of them go to its home stripe, in which
+    /// it is interior; the rest is spread over the other stripes. (Guess: twice the stream.)
     pub push_slots: u16,
     /// Upload limit in bits per second over all links; `None` is what the links carry.
     pub upload_bps: Option<u64>,
@@ -46,8 +47,6 @@ pub struct Config {
     pub overdue: Duration,
     /// A link that is silent for this long is lost. Pings go at a quarter of it.
     pub silence: Duration,
-    /// Hand the peer's own playout to a sink too (a viewer, or an origin that records).
-    pub deliver: bool,
     /// Tracks to carry and play; empty is all of them.
     pub tracks: Vec<u8>,
 }
@@ -115,12 +114,11 @@ impl Profile {
             links_target: 8,
             links_max: 24,
             fanout: 4,
-            push_slots: 32,
+            push_slots: 16,
             upload_bps: None,
             plan_interval: ms(50),
             overdue: ms(400),
             silence: ms(3000),
-            deliver: true,
             tracks: Vec::new(),
         };
         let low = Config {
@@ -133,7 +131,7 @@ impl Profile {
             plan_interval: ms(20),
             overdue: ms(60),
             silence: ms(1500),
-            push_slots: 20,
+            push_slots: 12,
             ..live.clone()
         };
         match self {

@@ -104,6 +104,17 @@ impl Identity {
         Self(SigningKey::from_bytes(&secret))
     }
 
+    /// A new identity from the system's random source.
+    ///
+    /// # Errors
+    /// When the system has no random source, which is fatal for any program that signs.
+    #[cfg(feature = "tokio")]
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        Ok(Self::from_secret(secret))
+    }
+
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicKey {

@@ -3,6 +3,8 @@
 mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod engine;
+mod event;
 mod id;
 mod identity;
 mod maybe_send;
@@ -11,10 +13,17 @@ pub mod memory;
 pub mod plugin;
 pub mod policy;
 mod rng;
+#[cfg(feature = "tokio")]
+mod runtime;
+mod stats;
+pub mod ticket;
 pub mod signaling;
 mod time;
+pub mod wire;
 
 pub use config::{Config, ConfigError, DEPTH_MAX, Profile, STRIPES_MAX};
+pub use engine::Engine;
+pub use event::{Event, Offence};
 pub use id::{BroadcastId, PeerId, SegmentId, TrackId};
 pub use identity::{Identity, ParseKeyError, PublicKey, SIGNATURE_LEN, Signature};
 pub use maybe_send::MaybeSend;
@@ -23,4 +32,8 @@ pub use plugin::{
     Sink, Source, Transport,
 };
 pub use rng::Rng;
+#[cfg(feature = "tokio")]
+pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Watch};
+pub use stats::{LinkStats, Percentiles, Stats};
+pub use ticket::{Ticket, TicketError};
 pub use time::Instant;

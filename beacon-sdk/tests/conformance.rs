@@ -8,8 +8,8 @@ mod good;
 
 use beacon_sdk::conformance::{RendezvousFixture, SinkFixture, SourceFixture, TransportFixture};
 use beacon_sdk::memory::{MemoryNetwork, MemoryRendezvous};
-use beacon_sdk::policy::{MeshScore, OpenLedger, Plain};
-use beacon_sdk::{Identity, PeerId, Rendezvous, Sink, Source, Transport};
+use beacon_sdk::policy::{DeadlineFirst, MeshScore, OpenLedger, Plain, PushPull, RarestFirst};
+use beacon_sdk::{Config, Identity, PeerId, Rendezvous, Sink, Source, Transport};
 use good::{Clip, Greedy, Recorder};
 
 struct Memory(MemoryNetwork);
@@ -52,6 +52,18 @@ mod memory_rendezvous {
 
 mod greedy {
     beacon_sdk::scheduler_conformance!(|| super::Greedy);
+}
+
+mod push_pull {
+    beacon_sdk::scheduler_conformance!(|| super::PushPull::new(&super::Config::default()));
+}
+
+mod rarest_first {
+    beacon_sdk::scheduler_conformance!(super::RarestFirst::default);
+}
+
+mod deadline_first {
+    beacon_sdk::scheduler_conformance!(super::DeadlineFirst::default);
 }
 
 mod mesh_score {

@@ -22,6 +22,9 @@ macro_rules! erasure_conformance {
     };
 }
 
+/// Makes a symbol unfit for its layout.
+type Spoil = fn(&Layout, &mut (u16, Bytes));
+
 /// A payload with all its committed symbols, cut and made once.
 struct Case {
     layout: Layout,
@@ -124,7 +127,12 @@ pub fn e03_deterministic(make: impl Fn() -> Box<dyn ErasureCode>) {
     for case in cases.iter().rev() {
         for (esi, symbol) in case.symbols.iter().skip(usize::from(case.layout.source())).rev() {
             let again = done("E03", other.repair(&case.layout, &case.payload, &[*esi]));
-            assert_eq!(again, [symbol.clone()], "E03: two symbols {esi} of {:?}", case.layout);
+            assert_eq!(
+                again,
+                std::slice::from_ref(symbol),
+                "E03: two symbols {esi} of {:?}",
+                case.layout
+            );
         }
         let source = &case.symbols[..usize::from(case.layout.source())];
         let first = done("E03", one.recover(&case.layout, source));
@@ -175,7 +183,7 @@ pub fn e05_misfits_are_errors(make: impl Fn() -> Box<dyn ErasureCode>) {
         let kept = refused.unwrap_or(false);
         assert!(kept, "E05: repair takes what does not fit {layout:?}, or panics");
 
-        let spoil: [fn(&Layout, &mut (u16, Bytes)); 5] = [
+        let spoil: [Spoil; 5] = [
             |layout, symbol| symbol.0 = layout.total(),
             |_, symbol| symbol.0 = u16::MAX,
             |_, symbol| symbol.1 = Bytes::new(),

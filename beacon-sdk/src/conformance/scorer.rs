@@ -90,14 +90,10 @@ pub fn c01_monotone<S: Scorer>(make: impl Fn() -> S) {
             let now = end(&plain) + Duration::from_secs(later);
             let score = |scorer: &S| scorer.score(now, peer(0));
             let (base, few, many, bad) = (score(&base), score(&few), score(&many), score(&bad));
-            assert!(
-                base <= few && few <= many,
-                "C01: useful bytes lower {base:?}: {few:?}, {many:?} after {later} s in history {number}"
-            );
-            assert!(
-                bad <= base,
-                "C01: an invalid symbol raises {base:?} to {bad:?} after {later} s in history {number}"
-            );
+            let place = format!("after {later} s in history {number}");
+            let kept = base <= few && few <= many;
+            assert!(kept, "C01: useful bytes lower {base:?}: {few:?}, {many:?} {place}");
+            assert!(bad <= base, "C01: a false symbol raises {base:?} to {bad:?} {place}");
         }
     }
 }

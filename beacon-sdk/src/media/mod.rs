@@ -3,8 +3,16 @@
 //! A [`Source`](crate::Source) yields [`Media`] items, the engine cuts objects into segments and
 //! carries those, a [`Sink`](crate::Sink) receives [`Playout`] items.
 
+mod description;
+mod manifest;
+pub(crate) mod payload;
+mod segmenter;
 mod track;
 
+pub use description::{Description, RecordError};
+pub use manifest::{Hash, Manifest, PAGE_LEAVES, SegmentHasher, payload_hash};
+pub use payload::OBJECTS_MAX;
+pub use segmenter::{Cut, Segmenter};
 pub use track::{
     CODEC_BYTES_MAX, CONFIG_BYTES_MAX, Kind, LABEL_BYTES_MAX, TRACKS_MAX, Track, TrackError,
 };

@@ -19,7 +19,7 @@ use std::time::Duration;
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 fn odd_call() -> bool {
-    CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 1
+    CALLS.fetch_add(1, Ordering::Relaxed) % 3 == 1
 }
 
 #[derive(Debug)]
@@ -277,9 +277,7 @@ enum CodeLie {
     CountsTwice,
 }
 
-/// A code of one repair symbol, the sum of all source symbols; every other ESI is the same sum
-/// again, so that it is honest only where one repair symbol is committed and one is missing. It
-/// has code 0 and no repair towards the suite, except where the lie needs some.
+/// Without repair like [`Plain`], except for the lies that need some: those make worthless ones.
 #[derive(Debug)]
 struct BadCode(CodeLie);
 

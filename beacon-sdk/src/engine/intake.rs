@@ -1,0 +1,313 @@
+//! What comes in is verified here, before it is kept, counted or passed on.
+
+use super::Engine;
+use super::store::{Content, PageFate, SymbolFate};
+use crate::event::{Event, Offence};
+use crate::id::SegmentId;
+use crate::media::{Description, Manifest, RecordError, SegmentHasher, payload_hash};
+use crate::plugin::{Feedback, Observation, PeerKey, Transfer};
+use crate::time::Instant;
+use crate::wire::{Message, SYMBOL_HEADER_LEN, SymbolHeader};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Symbols of one neighbour, and of all, that wait for a manifest or page at most. A stripe of a
+/// large segment is 64 symbols (fec_auth.md §2.3).
+const QUARANTINE_PEER_MAX: u16 = 64;
+const QUARANTINE_MAX: usize = 1024;
+/// Attempts at recovering one segment beyond the first.
+const RECOVER_MAX: u16 = 3;
+
+/// A symbol that cannot be checked yet.
+#[derive(Debug)]
+struct Suspect {
+    from: PeerKey,
+    header: SymbolHeader,
+    frame: Bytes,
+    since: Instant,
+}
+
+/// Symbols that wait for their manifest or page. Never passed on from here.
+#[derive(Debug, Default)]
+pub(super) struct Quarantine(VecDeque<Suspect>);
+
+impl Quarantine {
+    pub(super) fn forget(&mut self, peer: PeerKey) {
+        self.0.retain(|suspect| suspect.from != peer);
+    }
+
+    /// Segments that symbols have been waiting for since before `since`, with who sent them.
+    pub(super) fn waiting(&self, since: Instant) -> Vec<(SegmentId, PeerKey)> {
+        let mut waiting: Vec<(SegmentId, PeerKey)> = self
+            .0
+            .iter()
+            .filter(|suspect| suspect.since <= since)
+            .map(|suspect| (suspect.header.segment, suspect.from))
+            .collect();
+        waiting.sort_unstable();
+        waiting.dedup_by_key(|(id, _)| *id);
+        waiting
+    }
+}
+
+impl Engine {
+    pub(super) fn on_description(&mut self, from: PeerKey, record: Bytes) {
+        if self.publisher.is_some() {
+            return;
+        }
+        let known = self.description.as_ref().map(|(description, _)| description.revision);
+        let description = match Description::open(self.broadcast, &record) {
+            Ok(description) => description,
+            Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
+            Err(_) => return self.ban(from, Offence::BrokenFrame),
+        };
+        if known.is_some_and(|known| description.revision <= known) {
+            return;
+        }
+        if known.is_none() {
+            let config = &self.config;
+            self.feeds = super::Feeds::new(
+                self.me.short(),
+                false,
+                description.stripes,
+                config.fanout,
+                config.push_slots,
+            );
+            self.timers.tail = self.now;
+        }
+        let all = description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get());
+        self.tracks &= all;
+        self.player.describe(&description, self.tracks);
+        let frame = Message::Description(record).encode();
+        self.description = Some((description, frame.clone()));
+        let others: Vec<PeerKey> =
+            self.peers.ready().map(|(key, _)| key).filter(|key| *key != from).collect();
+        for key in others {
+            self.send_frame(key, frame.clone());
+        }
+        self.timers.plan = self.now;
+        self.tell_soon();
+    }
+
+    pub(super) fn on_manifest(&mut self, from: PeerKey, record: Bytes) {
+        let Ok(id) = Manifest::peek(&record) else {
+            return self.ban(from, Offence::BrokenFrame);
+        };
+        let Some((description, _)) = &self.description else { return };
+        if self.publisher.is_some() || !self.carries(id) || !self.store.open(id) {
+            return;
+        }
+        let stripes = description.stripes;
+        let known = self.store.content(id).map(|content| content.frame.slice(1..));
+        if known.as_ref() == Some(&record) {
+            return;
+        }
+        let manifest = match Manifest::open(self.broadcast, &record) {
+            Ok(manifest) => manifest,
+            Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
+            Err(_) => return self.ban(from, Offence::BrokenFrame),
+        };
+        if known.is_some() {
+            return self.event(Event::Equivocation { id });
+        }
+        self.player.clock(&manifest, self.now);
+        let frame = Message::Manifest(record).encode();
+        let hasher = SegmentHasher::new(self.broadcast, id);
+        let content = Content::new(manifest, frame.clone(), hasher, stripes, self.now);
+        self.store.insert(id, content);
+        self.pass_on_record(id, &frame, Some(from));
+        self.release(id);
+        self.plan_by(self.now + self.config.overdue);
+    }
+
+    pub(super) fn on_page(&mut self, from: PeerKey, id: SegmentId, index: u8, leaves: &Bytes) {
+        let Some(content) = self.store.content_mut(id) else { return };
+        match content.page(index, leaves) {
+            PageFate::Known => {}
+            PageFate::False => self.ban(from, Offence::FalsePage),
+            PageFate::New => {
+                let frame = Message::Page { id, index, leaves: leaves.clone() }.encode();
+                self.pass_on_record(id, &frame, Some(from));
+                self.release(id);
+            }
+        }
+    }
+
+    pub(super) fn on_symbol(&mut self, from: PeerKey, header: SymbolHeader, frame: Bytes) {
+        let id = header.segment;
+        if !self.carries(id) || !self.store.open(id) {
+            return;
+        }
+        let Some(content) = self.store.content_mut(id) else {
+            return self.suspect(from, header, frame);
+        };
+        match content.accept(header.esi, &frame) {
+            SymbolFate::New => self.on_new_symbol(from, header, frame),
+            SymbolFate::Known => self.on_duplicate(from, header, frame.len()),
+            SymbolFate::NoPage => self.suspect(from, header, frame),
+            SymbolFate::False => {
+                self.stats.symbols_invalid += 1;
+                self.ban(from, Offence::FalseSymbol);
+            }
+        }
+    }
+
+    fn on_new_symbol(&mut self, from: PeerKey, header: SymbolHeader, frame: Bytes) {
+        let id = header.segment;
+        let bytes = (frame.len() - SYMBOL_HEADER_LEN) as u32;
+        self.settle(from, header);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.received += u64::from(bytes);
+            let peer_id = peer.id;
+            if peer_id == self.broadcast.publisher {
+                self.stats.bytes_from_origin += u64::from(bytes);
+            } else {
+                self.stats.bytes_from_peers += u64::from(bytes);
+            }
+            self.observe(peer_id, Observation::Useful { bytes });
+            let transfer = Transfer { peer: peer_id, sent: 0, received: bytes };
+            self.parts.ledger.record(self.now, transfer);
+        }
+        self.pass_on_symbol(id, header.esi, &frame, Some(from));
+        self.recover(id);
+        self.note_progress(id);
+    }
+
+    fn on_duplicate(&mut self, from: PeerKey, header: SymbolHeader, len: usize) {
+        let bytes = (len - SYMBOL_HEADER_LEN) as u32;
+        self.stats.bytes_duplicate += u64::from(bytes);
+        self.settle(from, header);
+        if let Some(peer) = self.peers.get(from) {
+            let id = peer.id;
+            self.observe(id, Observation::Duplicate { bytes });
+        }
+    }
+
+    /// A symbol came: nobody is asked for it any more, and a parent that pushes is on time.
+    fn settle(&mut self, from: PeerKey, header: SymbolHeader) {
+        let (now, mut by) = (self.now, Vec::new());
+        let Some(content) = self.store.content_mut(header.segment) else { return };
+        content.asked.retain(|asked| {
+            if asked.esi == header.esi {
+                by.push(asked.peer);
+            }
+            asked.esi != header.esi
+        });
+        let stripe = content.stripe(header.esi);
+        for key in by {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            if key == from {
+                peer.served();
+                self.parts.scheduler.feedback(now, Feedback::Served { peer: key, symbols: 1 });
+            } else {
+                peer.asked = peer.asked.saturating_sub(1);
+            }
+        }
+        let feed = &mut self.feeds.stripes[usize::from(stripe)];
+        if feed.parent == Some(from) {
+            feed.last = now;
+        }
+    }
+
+    /// Puts a symbol aside until it can be checked.
+    fn suspect(&mut self, from: PeerKey, header: SymbolHeader, frame: Bytes) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if peer.quarantined >= QUARANTINE_PEER_MAX || self.quarantine.0.len() >= QUARANTINE_MAX {
+            return;
+        }
+        peer.quarantined += 1;
+        let since = self.now;
+        self.quarantine.0.push_back(Suspect { from, header, frame, since });
+        self.plan_by(self.now + super::plan::FETCH_GUARD);
+    }
+
+    /// Manifest or page came: what waited for it is checked now.
+    fn release(&mut self, id: SegmentId) {
+        let (ready, rest) =
+            self.quarantine.0.drain(..).partition(|suspect| suspect.header.segment == id);
+        self.quarantine.0 = rest;
+        let ready: VecDeque<Suspect> = ready;
+        for suspect in ready {
+            let Some(peer) = self.peers.get_mut(suspect.from) else { continue };
+            peer.quarantined -= 1;
+            self.on_symbol(suspect.from, suspect.header, suspect.frame);
+        }
+    }
+
+    /// Lets go of suspects whose segment has left the window.
+    pub(super) fn sweep_quarantine(&mut self) {
+        let (store, peers) = (&self.store, &mut self.peers);
+        let limit = self.now - self.config.playout;
+        self.quarantine.0.retain(|suspect| {
+            let keep = store.open(suspect.header.segment) && suspect.since > limit;
+            if !keep && let Some(peer) = peers.get_mut(suspect.from) {
+                peer.quarantined -= 1;
+            }
+            keep
+        });
+    }
+
+    /// Recovers missing source symbols once enough symbols of any kind are here.
+    fn recover(&mut self, id: SegmentId) {
+        let code = self.parts.code.id();
+        let Some(content) = self.store.content_mut(id) else { return };
+        let source = content.manifest.layout.source();
+        let ready = !content.complete()
+            && content.manifest.code == code
+            && content.held() >= source.max(content.tried + 1)
+            && content.held() <= source + RECOVER_MAX;
+        if !ready {
+            return;
+        }
+        content.tried = content.held();
+        let layout = content.manifest.layout;
+        let symbols = content.symbols();
+        let recovered = match self.parts.code.recover(&layout, &symbols) {
+            Ok(Some(payload)) => payload,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(segment = %id, %error, "recovery failed"),
+        };
+        let Some(content) = self.store.content_mut(id) else { return };
+        let authentic = recovered.len() == layout.padded_len()
+            && payload_hash(&recovered[..layout.payload_len()]) == content.manifest.payload_hash;
+        if !authentic {
+            return tracing::warn!(segment = %id, "recovered payload does not match its manifest");
+        }
+        self.stats.segments_recovered += 1;
+        let size = layout.symbol_size();
+        let absent: Vec<u16> = content.absent().filter(|esi| *esi < source).collect();
+        for esi in absent {
+            let Some(content) = self.store.content_mut(id) else { return };
+            let at = usize::from(esi) * size;
+            let frame = content.frame_of(esi, &recovered[at..at + size]);
+            content.keep(esi, frame.clone());
+            self.pass_on_symbol(id, esi, &frame, None);
+        }
+    }
+
+    /// Tells neighbours when a stripe or the segment has become whole, and calls off requests
+    /// that are of no more use.
+    fn note_progress(&mut self, id: SegmentId) {
+        let Some(content) = self.store.content_mut(id) else { return };
+        let mask = content.mask();
+        if content.complete() && !content.asked.is_empty() {
+            let mut asked: Vec<PeerKey> = content.asked.drain(..).map(|a| a.peer).collect();
+            asked.sort_unstable();
+            for &key in &asked {
+                if let Some(peer) = self.peers.get_mut(key) {
+                    peer.asked = peer.asked.saturating_sub(1);
+                }
+            }
+            asked.dedup();
+            for key in asked {
+                self.send(key, &Message::Cancel(id));
+            }
+        }
+        self.tell_holding(id, mask);
+    }
+
+    /// Whether this peer carries the track of a segment.
+    pub(super) fn carries(&self, id: SegmentId) -> bool {
+        self.tracks >> id.track.get() & 1 == 1
+    }
+}

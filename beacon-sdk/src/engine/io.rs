@@ -1,0 +1,92 @@
+//! What goes into the engine and what comes out.
+
+use crate::event::Event;
+use crate::id::PeerId;
+use crate::media::Media;
+use crate::plugin::{CloseReason, Lane, Link, PeerHint, Report};
+use bytes::Bytes;
+
+/// Something that happened outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The time that [`poll_timeout`](super::Engine::poll_timeout) named has come.
+    Timeout,
+    /// The rendezvous names peers, best first.
+    Discovered(Vec<PeerHint>),
+    /// The rendezvous says that a peer has left.
+    Gone(PeerId),
+    /// A link is up.
+    Connected(Link),
+    /// A dial came to nothing.
+    ConnectFailed {
+        /// The peer not reached.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A link is gone.
+    Disconnected {
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A frame came.
+    Received {
+        /// From whom.
+        from: PeerId,
+        /// On which lane.
+        lane: Lane,
+        /// The frame.
+        frame: Bytes,
+    },
+    /// A lane has room again.
+    Writable {
+        /// Whose.
+        to: PeerId,
+        /// Which.
+        lane: Lane,
+    },
+    /// The transport had no room for a frame that was to be sent.
+    Refused {
+        /// To whom.
+        to: PeerId,
+        /// On which lane.
+        lane: Lane,
+        /// The frame, given back.
+        frame: Bytes,
+    },
+    /// The source yields an item. Only at the origin.
+    Media(Media),
+    /// The source has ended. Only at the origin.
+    End,
+}
+
+/// Something to be done outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Connect to a peer.
+    Dial(PeerId),
+    /// Close the link to a peer, or end the dial. Nothing for it follows.
+    Close {
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Hand a frame to the transport; what it gives back returns as [`Input::Refused`].
+    Send {
+        /// To whom.
+        to: PeerId,
+        /// On which lane.
+        lane: Lane,
+        /// The frame.
+        frame: Bytes,
+    },
+    /// Report to the rendezvous.
+    Report(Report),
+    /// Tell the application.
+    Event(Event),
+}

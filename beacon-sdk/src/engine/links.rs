@@ -1,0 +1,154 @@
+//! Whom to be linked with: the peers that are known, and which of them to dial.
+
+use crate::id::PeerId;
+use crate::plugin::PeerHint;
+use crate::rng::Rng;
+use crate::time::Instant;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Peers remembered at most.
+const KNOWN_MAX: usize = 512;
+/// Dials under way at most.
+pub(super) const DIALS_MAX: usize = 4;
+/// A dial without outcome is given up: above every transport's own limit.
+const DIAL_MAX: Duration = Duration::from_secs(31);
+/// First pause after a failure or refusal; doubles with each up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
+/// Banned peers remembered at most.
+const BANNED_MAX: usize = 4096;
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Place in the rendezvous' list, the lower the better; peers from gossip come after.
+    rank: u16,
+    failures: u8,
+    not_before: Instant,
+}
+
+/// The passive view and the dials under way.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    known: BTreeMap<PeerId, Known>,
+    dialing: BTreeMap<PeerId, Instant>,
+    banned: BTreeSet<PeerId>,
+}
+
+impl Links {
+    /// The rendezvous names peers, best first.
+    pub(super) fn hint(&mut self, me: PeerId, hints: &[PeerHint]) {
+        for (rank, hint) in (0_u16..).zip(hints.iter().take(64)) {
+            self.learn(me, hint.peer, rank);
+        }
+    }
+
+    /// A neighbour or the rendezvous names a peer.
+    pub(super) fn learn(&mut self, me: PeerId, peer: PeerId, rank: u16) {
+        if peer == me || self.banned.contains(&peer) {
+            return;
+        }
+        if !self.known.contains_key(&peer) && self.known.len() >= KNOWN_MAX {
+            // The least useful one goes: often failed, low in the list.
+            let worst = self.known.iter().max_by_key(|(id, k)| (k.failures, k.rank, **id));
+            if let Some(id) = worst.map(|(id, _)| *id) {
+                self.known.remove(&id);
+            }
+        }
+        let known = self.known.entry(peer).or_insert(Known {
+            rank,
+            failures: 0,
+            not_before: Instant::ZERO,
+        });
+        known.rank = rank;
+    }
+
+    /// The rendezvous says that a peer has left.
+    pub(super) fn gone(&mut self, peer: PeerId) {
+        self.known.remove(&peer);
+    }
+
+    pub(super) fn ban(&mut self, peer: PeerId) {
+        self.known.remove(&peer);
+        self.dialing.remove(&peer);
+        if self.banned.len() < BANNED_MAX {
+            self.banned.insert(peer);
+        }
+    }
+
+    pub(super) fn banned(&self, peer: &PeerId) -> bool {
+        self.banned.contains(peer)
+    }
+
+    /// Some known peers, for a neighbour that asks around.
+    pub(super) fn sample(&self, count: usize, rng: &mut Rng) -> Vec<PeerId> {
+        let mut all: Vec<PeerId> = self.known.keys().copied().collect();
+        rng.shuffle(&mut all);
+        all.truncate(count);
+        all
+    }
+
+    /// A link to the peer is up.
+    pub(super) fn connected(&mut self, peer: PeerId) {
+        self.dialing.remove(&peer);
+    }
+
+    /// The link has proven useful: earlier failures are forgiven.
+    pub(super) fn proven(&mut self, me: PeerId, peer: PeerId) {
+        if !self.known.contains_key(&peer) {
+            self.learn(me, peer, u16::MAX);
+        }
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.failures = 0;
+        }
+    }
+
+    /// A dial failed, a link was refused or lost: not again at once.
+    pub(super) fn failed(&mut self, peer: PeerId, now: Instant, rng: &mut Rng) {
+        self.dialing.remove(&peer);
+        let Some(known) = self.known.get_mut(&peer) else { return };
+        let pause = (PAUSE_MIN * 2_u32.pow(u32::from(known.failures.min(5)))).min(PAUSE_MAX);
+        // Half of it at random, so that peers refused together do not return together.
+        let spread = rng.below(pause.as_millis() as u32 / 2 + 1);
+        known.failures = known.failures.saturating_add(1);
+        known.not_before = now + pause / 2 + Duration::from_millis(u64::from(spread));
+    }
+
+    /// Dials that were given up.
+    pub(super) fn expire(&mut self, now: Instant, rng: &mut Rng) -> Vec<PeerId> {
+        let overdue = |since: &Instant| *since + DIAL_MAX <= now;
+        let gone: Vec<PeerId> =
+            self.dialing.iter().filter(|(_, since)| overdue(since)).map(|(id, _)| *id).collect();
+        for peer in &gone {
+            self.failed(*peer, now, rng);
+        }
+        gone
+    }
+
+    pub(super) fn dialing(&self) -> usize {
+        self.dialing.len()
+    }
+
+    /// The next peer to dial: the best of the list every other time, else one at random, so that
+    /// the mesh has long links and no single list decides it.
+    pub(super) fn next(
+        &mut self,
+        linked: impl Fn(&PeerId) -> bool,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Option<PeerId> {
+        let mut ready: Vec<(u16, PeerId)> = self
+            .known
+            .iter()
+            .filter(|(id, known)| {
+                known.not_before <= now && !self.dialing.contains_key(*id) && !linked(id)
+            })
+            .map(|(id, known)| (known.rank, *id))
+            .collect();
+        ready.sort_unstable();
+        let at = if rng.below(2) == 0 { 0 } else { rng.below(ready.len() as u32) as usize };
+        let (_, peer) = *ready.get(at)?;
+        self.dialing.insert(peer, now);
+        Some(peer)
+    }
+}

@@ -1,0 +1,211 @@
+//! Links coming and going: handshake, goodbye, liveness.
+
+use super::{Engine, Output};
+use crate::event::{Event, Offence};
+use crate::id::PeerId;
+use crate::plugin::{CloseReason, Lane, Link, Observation, PeerKey};
+use crate::time::Instant;
+use crate::wire::{FarewellReason, Hello, Message, PROTOCOL_VERSION, SymbolHeader};
+use bytes::Bytes;
+use core::time::Duration;
+
+/// A peer that connects must prove itself within this time.
+const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Peers suggested to one that is turned away, or told to a new neighbour.
+const SUGGESTED: usize = 8;
+/// Odd but harmless frames of one neighbour before the link is closed.
+const ODDITIES_MAX: u16 = 200;
+
+impl Engine {
+    pub(super) fn on_connected(&mut self, link: Link) {
+        self.links.connected(link.peer);
+        if self.links.banned(&link.peer) {
+            return self.output(Output::Close { peer: link.peer, reason: CloseReason::Protocol });
+        }
+        let Some(key) = self.peers.add(link.peer, link.binding, self.now) else {
+            return tracing::warn!(peer = ?link.peer, "second link reported by the transport");
+        };
+        if self.peers.len() > usize::from(self.config.links_max) {
+            let peers = self.links.sample(SUGGESTED, &mut self.rng);
+            return self.send(key, &Message::Farewell { reason: FarewellReason::Full, peers });
+        }
+        let mut hello = Hello {
+            version_min: PROTOCOL_VERSION,
+            version_max: PROTOCOL_VERSION,
+            broadcast: self.broadcast,
+            peer: self.me,
+            signature: [0; 64],
+        };
+        let transcript = hello.transcript(&link.binding, &link.peer);
+        hello.signature = self.identity.sign(Hello::CONTEXT, &transcript);
+        self.send(key, &Message::Hello(hello));
+    }
+
+    pub(super) fn on_hello(&mut self, from: PeerKey, hello: &Hello) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let refuse = |reason| Message::Farewell { reason, peers: Vec::new() };
+        if hello.version_min > PROTOCOL_VERSION || hello.version_max < PROTOCOL_VERSION {
+            return self.send(from, &refuse(FarewellReason::Version));
+        }
+        if hello.broadcast != self.broadcast {
+            return self.send(from, &refuse(FarewellReason::Broadcast));
+        }
+        let transcript = hello.transcript(&peer.binding, &self.me);
+        let proven = hello.peer == peer.id
+            && hello.peer.verify(Hello::CONTEXT, &transcript, &hello.signature);
+        if !proven {
+            return self.ban(from, Offence::FalseIdentity);
+        }
+        peer.ready = true;
+        let id = peer.id;
+        self.links.proven(self.me, id);
+        self.observe(id, Observation::Connected);
+        self.event(Event::PeerJoined { peer: id });
+        self.welcome(from);
+    }
+
+    /// Tells a new neighbour what there is.
+    fn welcome(&mut self, to: PeerKey) {
+        if let Some((_, frame)) = &self.description {
+            let frame = frame.clone();
+            self.send_frame(to, frame);
+        }
+        let status = self.status.clone();
+        self.send(to, &Message::Status(status));
+        self.tell_everything(to);
+        let peers = self.links.sample(SUGGESTED, &mut self.rng);
+        self.send(to, &Message::Peers(peers));
+        self.timers.plan = self.now;
+        if self.player.started().is_none() && self.publisher.is_none() {
+            self.timers.tail = self.now;
+        }
+    }
+
+    pub(super) fn on_farewell(&mut self, from: PeerKey, reason: FarewellReason, peers: &[PeerId]) {
+        for peer in peers {
+            self.links.learn(self.me, *peer, u16::MAX);
+        }
+        let close = match reason {
+            FarewellReason::Full => CloseReason::Full,
+            FarewellReason::Done => CloseReason::Remote,
+            _ => CloseReason::Protocol,
+        };
+        if let Some(peer) = self.peers.get(from) {
+            tracing::debug!(peer = ?peer.id, ?reason, "farewell");
+        }
+        self.drop_link(from, close);
+    }
+
+    /// Ends a link from this side.
+    pub(super) fn drop_link(&mut self, key: PeerKey, reason: CloseReason) {
+        let Some(id) = self.peers.get(key).map(|peer| peer.id) else { return };
+        self.output(Output::Close { peer: id, reason });
+        self.lose(key, reason);
+    }
+
+    /// Ends a link for good, because of what the peer did.
+    pub(super) fn ban(&mut self, key: PeerKey, offence: Offence) {
+        let Some(id) = self.peers.get(key).map(|peer| peer.id) else { return };
+        let seen = match offence {
+            Offence::BrokenFrame => Observation::Malformed,
+            _ => Observation::Invalid,
+        };
+        self.observe(id, seen);
+        self.stats.peers_banned += 1;
+        self.links.ban(id);
+        tracing::warn!(peer = ?id, %offence, "banned");
+        self.event(Event::PeerBanned { peer: id, offence });
+        self.drop_link(key, CloseReason::Protocol);
+    }
+
+    /// Counts a frame that makes no sense where it comes but may be honest.
+    pub(super) fn odd(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.oddities = peer.oddities.saturating_add(1);
+        if peer.oddities > ODDITIES_MAX {
+            self.ban(key, Offence::BrokenFrame);
+        }
+    }
+
+    /// A link is no more: everything that hung on it is let go.
+    pub(super) fn lose(&mut self, key: PeerKey, reason: CloseReason) {
+        let Some(peer) = self.peers.remove(key) else { return };
+        self.store.forget(key);
+        self.quarantine.forget(key);
+        self.feeds.forget(key);
+        self.links.failed(peer.id, self.now, &mut self.rng);
+        if peer.ready {
+            if matches!(reason, CloseReason::Timeout | CloseReason::Failed) {
+                self.observe(peer.id, Observation::Dropped);
+            }
+            self.event(Event::PeerLeft { peer: peer.id, reason });
+        }
+        self.timers.plan = self.now;
+        self.tell_soon();
+    }
+
+    pub(super) fn on_pong(&mut self, from: PeerKey, token: u64) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        // The token is the time of the ping; one that was never sent gives no sample.
+        if Instant::from_micros(token) != peer.pinged {
+            return;
+        }
+        let rtt = now.since(peer.pinged);
+        peer.rtt.sample(rtt);
+        let id = peer.id;
+        self.observe(id, Observation::RoundTrip(rtt));
+    }
+
+    pub(super) fn on_refused(&mut self, to: PeerId, lane: Lane, frame: Bytes) {
+        let expires = match SymbolHeader::decode(&frame) {
+            Ok(header) if lane == Lane::Data => self.expiry(header.segment),
+            _ => Instant::NEVER,
+        };
+        let len = frame.len();
+        if let Some(peer) = self.peer_by_id(&to) {
+            peer.out.refused(lane, frame, expires);
+        }
+        if lane == Lane::Data {
+            self.unsent_symbol(to, len);
+        }
+    }
+
+    /// Pings, and lets go of links that are silent or never proved themselves.
+    pub(super) fn check_links(&mut self) {
+        let (now, silence) = (self.now, self.config.silence);
+        let mut lost = Vec::new();
+        let mut pings = Vec::new();
+        for (key, peer) in self.peers.iter_mut() {
+            let unproven = !peer.ready && peer.since + HELLO_MAX <= now;
+            if unproven || peer.heard + silence <= now {
+                lost.push(key);
+            } else if peer.ready && peer.pinged + silence / 4 <= now {
+                peer.pinged = now;
+                pings.push(key);
+            }
+        }
+        for key in lost {
+            self.drop_link(key, CloseReason::Timeout);
+        }
+        for key in pings {
+            self.send(key, &Message::Ping(now.as_micros()));
+        }
+    }
+
+    /// Opens links up to the target.
+    pub(super) fn seek_links(&mut self) {
+        for peer in self.links.expire(self.now, &mut self.rng) {
+            self.output(Output::Close { peer, reason: CloseReason::Timeout });
+        }
+        let target = usize::from(self.config.links_target.min(self.config.links_max));
+        while self.links.dialing() < super::links::DIALS_MAX
+            && self.peers.len() + self.links.dialing() < target
+        {
+            let peers = &self.peers;
+            let linked = |id: &PeerId| peers.key(id).is_some();
+            let Some(peer) = self.links.next(linked, self.now, &mut self.rng) else { break };
+            self.output(Output::Dial(peer));
+        }
+    }
+}

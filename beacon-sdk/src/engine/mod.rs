@@ -1,0 +1,504 @@
+//! The mesh engine: a deterministic state machine without a clock, a socket or a task.
+//!
+//! Time, a seed and [`Input`]s go in; [`Output`]s, playout items and the next timeout come out.
+//! The contract of the driver:
+//!
+//! 1. Call [`Engine::handle`] for everything that happens, with the present time. Time that goes
+//!    backwards is taken as standing still.
+//! 2. Then drain [`Engine::poll_output`] until `None`. Doing so late only adds latency.
+//! 3. Take [`Engine::poll_playout`] whenever the sink has room; what is not taken in time
+//!    becomes a gap, and nothing else waits for it.
+//! 4. Call [`Engine::handle`] with [`Input::Timeout`] at [`Engine::poll_timeout`] at the latest.
+//!
+//! This file routes; the files beside it decide, one concern each; `media` and `wire` compute.
+
+mod feeds;
+mod intake;
+mod io;
+mod links;
+mod meet;
+mod outbox;
+mod peers;
+mod plan;
+mod playout;
+mod publish;
+mod push;
+mod store;
+mod supply;
+mod tidy;
+
+#[cfg(test)]
+mod tests;
+
+pub use io::{Input, Output};
+pub use publish::PublishError;
+
+use crate::config::{Config, ConfigError};
+use crate::event::{Event, Offence};
+use crate::id::{BroadcastId, PeerId};
+use crate::identity::Identity;
+use crate::media::{Description, Playout};
+use crate::plugin::{
+    CloseReason, ErasureCode, Lane, Ledger, Observation, PeerKey, Role, Scheduler, Scorer,
+    TransportCaps,
+};
+use crate::rng::Rng;
+use crate::stats::{LinkStats, Stats};
+use crate::time::Instant;
+use crate::wire::{FarewellReason, Message, Status, SymbolHeader};
+use bytes::Bytes;
+use feeds::Feeds;
+use intake::Quarantine;
+use links::Links;
+use outbox::Pacer;
+use peers::Peers;
+use playout::Player;
+use publish::Publisher;
+use std::collections::VecDeque;
+use store::Store;
+
+/// Outputs other than frames that wait for the driver at most; the oldest events go first.
+const OUTPUTS_MAX: usize = 4096;
+
+/// The policies an engine works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// From whom to take what.
+    pub scheduler: Box<dyn Scheduler>,
+    /// What to think of neighbours.
+    pub scorer: Box<dyn Scorer>,
+    /// Who carried how much.
+    pub ledger: Box<dyn Ledger>,
+    /// Repair symbols.
+    pub code: Box<dyn ErasureCode>,
+}
+
+/// One peer in one broadcast.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    identity: Identity,
+    me: PeerId,
+    broadcast: BroadcastId,
+    parts: Parts,
+    rng: Rng,
+    now: Instant,
+    joined: Instant,
+    peers: Peers,
+    links: Links,
+    feeds: Feeds,
+    store: Store,
+    player: Player,
+    publisher: Option<Publisher>,
+    description: Option<(Description, Bytes)>,
+    quarantine: Quarantine,
+    pacer: Pacer,
+    out: VecDeque<Output>,
+    stats: Stats,
+    /// Tracks this peer carries: bit i is track i.
+    tracks: u64,
+    /// What neighbours were last told.
+    status: Status,
+    /// Whose turn it is to send.
+    turn: usize,
+    timers: Timers,
+}
+
+/// When each kind of work is due.
+#[derive(Debug)]
+struct Timers {
+    plan: Instant,
+    tell: Instant,
+    tidy: Instant,
+    tail: Instant,
+    report: Instant,
+}
+
+impl Engine {
+    /// A viewer's engine for `broadcast`.
+    ///
+    /// `seed` decides every random choice; draw it from the system's random source in a driver.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration contradicts itself.
+    pub fn watch(
+        now: Instant,
+        config: Config,
+        seed: [u8; 32],
+        identity: Identity,
+        broadcast: BroadcastId,
+        parts: Parts,
+    ) -> Result<Self, ConfigError> {
+        Self::new(now, config, seed, identity, broadcast, parts, None)
+    }
+
+    /// The origin's engine: `identity` is also the publisher's key that signs the broadcast.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration contradicts itself.
+    pub fn publish(
+        now: Instant,
+        config: Config,
+        seed: [u8; 32],
+        identity: Identity,
+        epoch: u64,
+        parts: Parts,
+    ) -> Result<Self, ConfigError> {
+        let broadcast = BroadcastId { publisher: identity.public(), epoch };
+        let publisher = Publisher::new(&config);
+        Self::new(now, config, seed, identity, broadcast, parts, Some(publisher))
+    }
+
+    fn new(
+        now: Instant,
+        config: Config,
+        seed: [u8; 32],
+        identity: Identity,
+        broadcast: BroadcastId,
+        parts: Parts,
+        publisher: Option<Publisher>,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let me = identity.public();
+        let origin = publisher.is_some();
+        let tracks = config.tracks.iter().fold(0, |mask, id| mask | 1_u64 << id);
+        Ok(Self {
+            rng: Rng::new(seed, 0),
+            now,
+            joined: now,
+            peers: Peers::default(),
+            links: Links::default(),
+            feeds: Feeds::new(me.short(), origin, config.stripes, config.fanout, config.push_slots),
+            store: Store::default(),
+            player: Player::new(config.playout, now),
+            publisher,
+            description: None,
+            quarantine: Quarantine::default(),
+            pacer: Pacer::new(config.upload_bps, now),
+            out: VecDeque::new(),
+            stats: Stats::default(),
+            tracks: if tracks == 0 { u64::MAX } else { tracks },
+            status: Status::default(),
+            turn: 0,
+            timers: Timers {
+                plan: Instant::NEVER,
+                tell: Instant::NEVER,
+                tidy: now,
+                tail: Instant::NEVER,
+                report: now,
+            },
+            me,
+            identity,
+            broadcast,
+            parts,
+            config,
+        })
+    }
+
+    /// What a transport must be able to carry for this engine.
+    #[must_use]
+    pub const fn caps_needed() -> TransportCaps {
+        TransportCaps { control_frame_max: 16 * 1024, data_frame_max: 1152, data_is_lossy: true }
+    }
+
+    /// Takes in something that happened at `now`. Never fails: what peers get wrong is counted
+    /// against them.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Timeout => {}
+            Input::Discovered(hints) => self.links.hint(self.me, &hints),
+            Input::Gone(peer) => self.links.gone(peer),
+            Input::Connected(link) => self.on_connected(link),
+            Input::ConnectFailed { peer, .. } => {
+                self.links.failed(peer, self.now, &mut self.rng);
+            }
+            Input::Disconnected { peer, reason } => {
+                if let Some(key) = self.peers.key(&peer) {
+                    self.lose(key, reason);
+                }
+            }
+            Input::Received { from, lane, frame } => self.on_frame(from, lane, frame),
+            Input::Writable { to, lane } => {
+                if let Some(peer) = self.peer_by_id(&to) {
+                    peer.out.writable(lane);
+                }
+            }
+            Input::Refused { to, lane, frame } => self.on_refused(to, lane, frame),
+            Input::Media(media) => self.on_media(media),
+            Input::End => self.on_end(),
+        }
+        self.on_timers();
+    }
+
+    /// The next thing to do outside; drain until `None`.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front().or_else(|| self.next_frame())
+    }
+
+    /// The next item for the sink, if there is one.
+    #[must_use]
+    pub fn poll_playout(&mut self) -> Option<Playout> {
+        let (description, _) = self.description.as_ref()?;
+        let had_started = self.stats.segments_delivered > 0;
+        let item = self.player.poll(&self.store, description, self.now, &mut self.stats)?;
+        match &item {
+            Playout::Gap { id } => self.event(Event::Missed { id: *id }),
+            Playout::Segment { .. } if !had_started => {
+                let after = self.now.since(self.joined);
+                self.event(Event::Started { after });
+            }
+            Playout::End => self.event(Event::Ended),
+            _ => {}
+        }
+        Some(item)
+    }
+
+    /// When to call [`Engine::handle`] at the latest though nothing happens.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        let timers = &self.timers;
+        let soonest = [timers.plan, timers.tell, timers.tidy, timers.tail].into_iter().min();
+        let mut soonest = soonest.unwrap_or(Instant::NEVER);
+        if self.peers.iter().any(|(_, peer)| peer.out.symbols_sendable()) {
+            soonest = soonest.min(self.pacer.opens_at());
+        }
+        if let Some((description, _)) = &self.description {
+            soonest = soonest.min(self.player.wakes_at(&self.store, description, self.now));
+        }
+        soonest
+    }
+
+    /// The broadcast this engine is in.
+    #[must_use]
+    pub const fn broadcast(&self) -> BroadcastId {
+        self.broadcast
+    }
+
+    /// The description of the broadcast, once it is known.
+    #[must_use]
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_ref().map(|(description, _)| description)
+    }
+
+    /// The proven neighbours, by id.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<PeerId> {
+        self.peers.ready().map(|(_, peer)| peer.id).collect()
+    }
+
+    /// What goes over each link.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStats> {
+        let link = |(_, peer): (PeerKey, &peers::Peer)| LinkStats {
+            peer: peer.id,
+            origin: peer.id == self.broadcast.publisher,
+            rtt_us: crate::time::micros(peer.rtt.smoothed()),
+            score: self.parts.scorer.score(self.now, peer.id).get(),
+            received: peer.received,
+            sent: peer.sent,
+            parent_of: peer.pushes.count_ones() as u8,
+            child_of: peer.takes.count_ones() as u8,
+        };
+        self.peers.ready().map(link).collect()
+    }
+
+    /// Who pushes each stripe to this peer; the last is the repair stripe.
+    #[must_use]
+    pub fn parents(&self) -> Vec<Option<PeerId>> {
+        let id = |key| self.peers.get(key).map(|peer| peer.id);
+        self.feeds.stripes.iter().map(|feed| feed.parent.and_then(id)).collect()
+    }
+
+    /// Whether the last item has been played.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.player.ended()
+    }
+
+    /// Nothing waits to be sent.
+    #[must_use]
+    pub fn served(&self) -> bool {
+        self.peers.iter().all(|(_, peer)| peer.out.is_empty())
+    }
+
+    /// Says goodbye to every neighbour. Drain the outputs afterwards.
+    pub fn leave(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.send(key, &Message::Farewell { reason: FarewellReason::Done, peers: Vec::new() });
+        }
+    }
+
+    /// A snapshot of the counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut parents: Vec<PeerKey> =
+            self.feeds.stripes.iter().filter_map(|feed| feed.parent).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        let depth = (0..self.feeds.count()).filter_map(|stripe| self.feeds.depth(stripe)).max();
+        let ledger = &self.parts.ledger;
+        let owed: i64 = self.peers.ready().map(|(_, p)| ledger.standing(p.id).balance).sum();
+        Stats {
+            latency_ms: self.player.latency().percentiles(),
+            hops_max: depth.unwrap_or(0),
+            peers: self.peers.ready().count() as u64,
+            parents: parents.len() as u64,
+            children: self.feeds.children_total() as u64,
+            score: self.own_score(),
+            credits: owed.saturating_neg(),
+            role: self.own_role(),
+            ..self.stats.clone()
+        }
+    }
+
+    // ---- routing of frames
+
+    fn on_frame(&mut self, from: PeerId, lane: Lane, frame: Bytes) {
+        let Some(key) = self.peers.key(&from) else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.heard = self.now;
+        let ready = peer.ready;
+        match lane {
+            Lane::Data if ready => match SymbolHeader::decode(&frame) {
+                Ok(header) => self.on_symbol(key, header, frame),
+                Err(_) => self.ban(key, Offence::BrokenFrame),
+            },
+            // Symbols may overtake the hello; nothing is lost that a NAK cannot bring back.
+            Lane::Data => {}
+            Lane::Control => {
+                self.stats.bytes_control += frame.len() as u64;
+                match Message::decode(frame) {
+                    Ok(message) if ready => self.on_message(key, message),
+                    Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
+                    Ok(Message::Farewell { reason, peers }) => {
+                        self.on_farewell(key, reason, &peers)
+                    }
+                    Ok(_) | Err(_) => self.ban(key, Offence::BrokenFrame),
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, from: PeerKey, message: Message) {
+        match message {
+            Message::Hello(_) => self.ban(from, Offence::BrokenFrame),
+            Message::Farewell { reason, peers } => self.on_farewell(from, reason, &peers),
+            Message::Ping(token) => self.send(from, &Message::Pong(token)),
+            Message::Pong(token) => self.on_pong(from, token),
+            Message::Peers(peers) => {
+                for peer in peers {
+                    self.links.learn(self.me, peer, u16::MAX);
+                }
+            }
+            Message::Description(record) => self.on_description(from, record),
+            Message::Status(status) => self.on_status(from, status),
+            Message::Subscribe { stripes, tracks } => self.on_subscribe(from, stripes, tracks),
+            Message::Unsubscribe { stripes } => self.on_unsubscribe(from, stripes),
+            Message::Feed { stripe, path } => self.on_feed(from, stripe, path),
+            Message::Refuse { stripe, .. } => self.on_refuse(from, stripe),
+            Message::Manifest(record) => self.on_manifest(from, record),
+            Message::Page { id, index, leaves } => self.on_page(from, id, index, &leaves),
+            Message::Have(haves) => self.on_have(from, &haves),
+            Message::Request { id, spans } => self.on_request(from, id, &spans),
+            Message::Busy { id, spans } => self.on_busy(from, id, &spans),
+            Message::Cancel(id) => self.on_cancel(from, id),
+            Message::Fetch(id) => self.on_fetch(from, id),
+            Message::FetchTail { tracks } => self.on_fetch_tail(from, tracks),
+            Message::Receipt(receipt) => self.on_receipt(from, &receipt),
+        }
+    }
+
+    fn on_receipt(&mut self, from: PeerKey, receipt: &[u8]) {
+        let Some(id) = self.peers.get(from).map(|peer| peer.id) else { return };
+        if self.parts.ledger.accept_receipt(self.now, id, receipt).is_err() {
+            self.odd(from);
+        }
+    }
+
+    // ---- small shared steps
+
+    fn peer_by_id(&mut self, id: &PeerId) -> Option<&mut peers::Peer> {
+        let key = self.peers.key(id)?;
+        self.peers.get_mut(key)
+    }
+
+    fn send(&mut self, to: PeerKey, message: &Message) {
+        self.send_frame(to, message.encode());
+    }
+
+    fn send_frame(&mut self, to: PeerKey, frame: Bytes) {
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        self.stats.bytes_control += frame.len() as u64;
+        if !peer.out.control(frame) {
+            // It has not read a megabyte of control frames: it is as good as gone.
+            self.drop_link(to, CloseReason::Timeout);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        tracing::debug!(target: "beacon::engine", %event);
+        self.output(Output::Event(event));
+    }
+
+    fn output(&mut self, output: Output) {
+        if self.out.len() >= OUTPUTS_MAX
+            && let Some(at) = self.out.iter().position(|o| matches!(o, Output::Event(_)))
+        {
+            self.out.remove(at);
+        }
+        self.out.push_back(output);
+    }
+
+    fn observe(&mut self, peer: PeerId, seen: Observation) {
+        self.parts.scorer.observe(self.now, peer, seen);
+    }
+
+    fn own_score(&self) -> u8 {
+        if self.publisher.is_some() {
+            return 100;
+        }
+        // What a neighbour would see of it: the ratio of what it gives to what it takes.
+        let given = self.stats.bytes_uploaded;
+        let taken = self.stats.bytes_from_origin + self.stats.bytes_from_peers;
+        u8::try_from((given * 50 / taken.max(1)).min(100)).unwrap_or(100)
+    }
+
+    fn own_role(&self) -> Role {
+        match self.own_score() {
+            _ if self.publisher.is_some() => Role::Origin,
+            75.. => Role::SuperSeed,
+            50.. => Role::Relay,
+            _ => Role::Leaf,
+        }
+    }
+
+    /// The frame whose turn it is: control before data, neighbours in turn.
+    fn next_frame(&mut self) -> Option<Output> {
+        let span = self.peers.span();
+        let turn = |at: usize| PeerKey(((self.turn + at) % span.max(1)) as u16);
+        let order: Vec<PeerKey> = (0..span).map(turn).collect();
+        for &key in &order {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            if let Some(frame) = peer.out.next_control() {
+                return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
+            }
+        }
+        if !self.pacer.open(self.now) {
+            return None;
+        }
+        for &key in &order {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            let Some(frame) = peer.out.next_symbol(self.now) else { continue };
+            self.turn = usize::from(key.0) + 1;
+            let id = peer.id;
+            self.pacer.spend(frame.len());
+            self.sent_symbol(id, frame.len());
+            return Some(Output::Send { to: id, lane: Lane::Data, frame });
+        }
+        None
+    }
+}

@@ -1,0 +1,200 @@
+//! The neighbours: one record per link, addressed by a small key.
+
+use super::outbox::Outbox;
+use crate::id::{PeerId, SegmentId};
+use crate::plugin::PeerKey;
+use crate::time::{Instant, micros};
+use crate::wire::Status;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// Requested symbols in flight per neighbour: where a link starts, and its bounds.
+const WINDOW_START: u16 = 64;
+const WINDOW_MIN: u16 = 8;
+const WINDOW_MAX: u16 = 512;
+
+/// One link and what is known through it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) binding: [u8; 32],
+    /// The hello has been verified: the id is proven.
+    pub(super) ready: bool,
+    pub(super) since: Instant,
+    pub(super) heard: Instant,
+    pub(super) pinged: Instant,
+    pub(super) rtt: Rtt,
+    pub(super) status: Status,
+    pub(super) out: Outbox,
+    /// Symbols requested and not yet answered, and how many may be.
+    pub(super) asked: u16,
+    window: u16,
+    /// Segments whose holdings it has not been told of.
+    pub(super) untold: Vec<SegmentId>,
+    pub(super) untold_since: Instant,
+    /// When it last asked for the tail.
+    pub(super) tail_asked: Instant,
+    /// Symbols of it that wait for their manifest.
+    pub(super) quarantined: u16,
+    /// Stripes it pushes to this peer, and takes from it: bit i is stripe i.
+    pub(super) pushes: u32,
+    pub(super) takes: u32,
+    /// Tracks it takes.
+    pub(super) takes_tracks: u64,
+    /// Frames that were harmless nonsense: unrequested, out of place. Decays by forgetting links.
+    pub(super) oddities: u16,
+    /// Verified new symbol bytes from it, symbol bytes handed to its link.
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+/// Smoothed round trip (RFC 6298 §2 with integer microseconds).
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Rtt {
+    srtt_us: u64,
+    var_us: u64,
+    known: bool,
+}
+
+impl Rtt {
+    const fn unknown() -> Self {
+        Self { srtt_us: 100_000, var_us: 50_000, known: false }
+    }
+
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        let rtt = micros(rtt).min(10_000_000);
+        if self.known {
+            self.var_us = (3 * self.var_us + self.srtt_us.abs_diff(rtt)) / 4;
+            self.srtt_us = (7 * self.srtt_us + rtt) / 8;
+        } else {
+            *self = Self { srtt_us: rtt, var_us: rtt / 2, known: true };
+        }
+    }
+
+    pub(super) const fn smoothed(&self) -> Duration {
+        Duration::from_micros(self.srtt_us)
+    }
+
+    /// When an answer is overdue: the usual bound, and time for a queue of 100 ms at the supplier
+    /// (theory.md §2.1), which is what a supplier takes on before it says busy.
+    pub(super) const fn patience(&self) -> Duration {
+        Duration::from_micros(self.srtt_us + 4 * self.var_us + 100_000)
+    }
+}
+
+impl Peer {
+    fn new(id: PeerId, binding: [u8; 32], now: Instant) -> Self {
+        Self {
+            id,
+            binding,
+            ready: false,
+            since: now,
+            heard: now,
+            pinged: Instant::ZERO,
+            rtt: Rtt::unknown(),
+            status: Status::default(),
+            out: Outbox::default(),
+            asked: 0,
+            window: WINDOW_START,
+            untold: Vec::new(),
+            untold_since: now,
+            tail_asked: Instant::ZERO,
+            quarantined: 0,
+            pushes: 0,
+            takes: 0,
+            takes_tracks: 0,
+            oddities: 0,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Symbols that may be requested now.
+    pub(super) const fn room(&self) -> u16 {
+        self.window.saturating_sub(self.asked)
+    }
+
+    /// A requested symbol came.
+    pub(super) fn served(&mut self) {
+        self.asked = self.asked.saturating_sub(1);
+        self.window = (self.window + 1).min(WINDOW_MAX);
+    }
+
+    /// Requested symbols did not come: the rate was too high (theory.md §2.1, × 0.7).
+    pub(super) fn timed_out(&mut self, symbols: u16) {
+        self.asked = self.asked.saturating_sub(symbols);
+        self.window = (self.window * 7 / 10).max(WINDOW_MIN);
+    }
+
+    /// The neighbour is busy (theory.md §2.1, × 0.9).
+    pub(super) fn busy(&mut self, symbols: u16) {
+        self.asked = self.asked.saturating_sub(symbols);
+        self.window = (self.window * 9 / 10).max(WINDOW_MIN);
+    }
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    slots: Vec<Option<Peer>>,
+    by_id: BTreeMap<PeerId, PeerKey>,
+}
+
+impl Peers {
+    /// A record for a new link; `None` when there is one already.
+    pub(super) fn add(&mut self, id: PeerId, binding: [u8; 32], now: Instant) -> Option<PeerKey> {
+        if self.by_id.contains_key(&id) {
+            return None;
+        }
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let key = PeerKey(u16::try_from(free).ok()?);
+        if free == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[free] = Some(Peer::new(id, binding, now));
+        self.by_id.insert(id, key);
+        Some(key)
+    }
+
+    pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
+        let peer = self.slots.get_mut(usize::from(key.0))?.take()?;
+        self.by_id.remove(&peer.id);
+        Some(peer)
+    }
+
+    pub(super) fn key(&self, id: &PeerId) -> Option<PeerKey> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
+        self.slots.get(usize::from(key.0))?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
+        self.slots.get_mut(usize::from(key.0))?.as_mut()
+    }
+
+    /// All links by key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        (0_u16..).zip(&self.slots).filter_map(|(at, slot)| Some((PeerKey(at), slot.as_ref()?)))
+    }
+
+    /// All links by key.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerKey, &mut Peer)> {
+        (0_u16..).zip(&mut self.slots).filter_map(|(at, slot)| Some((PeerKey(at), slot.as_mut()?)))
+    }
+
+    /// Links whose peer has proven its id.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.iter().filter(|(_, peer)| peer.ready)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// One past the highest key, for turns.
+    pub(super) fn span(&self) -> usize {
+        self.slots.len()
+    }
+}

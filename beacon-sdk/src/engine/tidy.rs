@@ -1,0 +1,93 @@
+//! What happens by the clock.
+
+use super::{Engine, Output};
+use crate::plugin::{PeerKey, Report};
+use crate::time::Instant;
+use crate::wire::Message;
+use core::time::Duration;
+
+/// How often links, windows and dials are looked after.
+const TIDY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a newcomer asks for the tail until it plays.
+const TAIL_INTERVAL: Duration = Duration::from_millis(250);
+/// How often the rendezvous is told how this peer does.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// Receipts sent per round at most.
+const RECEIPTS_MAX: usize = 64;
+
+impl Engine {
+    pub(super) fn on_timers(&mut self) {
+        let now = self.now;
+        if self.timers.tidy <= now {
+            self.timers.tidy = now + TIDY_INTERVAL;
+            self.tidy();
+        }
+        if self.timers.tail <= now {
+            self.ask_for_tail();
+        }
+        if self.timers.plan <= now {
+            self.plan();
+        }
+        if self.timers.tell <= now {
+            self.tell();
+        }
+    }
+
+    fn tidy(&mut self) {
+        self.check_links();
+        self.seek_links();
+        self.store.expire(self.config.window);
+        self.sweep_quarantine();
+        for _ in 0..RECEIPTS_MAX {
+            let Some((to, receipt)) = self.parts.ledger.poll_receipt(self.now) else { break };
+            if let Some(key) = self.peers.key(&to) {
+                self.send(key, &Message::Receipt(receipt));
+            }
+        }
+        if self.timers.report <= self.now {
+            self.timers.report = self.now + REPORT_INTERVAL;
+            self.report();
+        }
+        // Status follows from feeds that change in many places: a look now and then is cheaper.
+        self.tell_soon();
+        if self.player.started().is_none() {
+            self.timers.tail = self.timers.tail.min(self.now + TAIL_INTERVAL);
+        }
+        self.plan_by(self.now + TIDY_INTERVAL);
+    }
+
+    /// A newcomer asks one or two neighbours for manifests to begin with.
+    fn ask_for_tail(&mut self) {
+        self.timers.tail = Instant::NEVER;
+        let waiting = self.player.started().is_none() && self.description.is_some();
+        if self.publisher.is_some() || !waiting {
+            return;
+        }
+        self.timers.tail = self.now + TAIL_INTERVAL;
+        let tracks = self.tracks;
+        let mut able: Vec<PeerKey> = self
+            .peers
+            .ready()
+            .filter(|(_, peer)| tracks & !peer.status.tracks == 0)
+            .map(|(key, _)| key)
+            .collect();
+        self.rng.shuffle(&mut able);
+        for key in able.into_iter().take(2) {
+            self.send(key, &Message::FetchTail { tracks });
+        }
+    }
+
+    fn report(&mut self) {
+        let depth = (0..self.feeds.count()).filter_map(|s| self.feeds.depth(s)).max();
+        let links = self.peers.len() as u16;
+        let seconds = self.now.since(self.joined).as_secs().max(1);
+        let report = Report {
+            score: self.own_score(),
+            role: self.own_role(),
+            depth: depth.unwrap_or(u8::MAX),
+            slots: self.config.links_max.saturating_sub(links),
+            upload_bps: self.stats.bytes_uploaded * 8 / seconds,
+        };
+        self.output(Output::Report(report));
+    }
+}

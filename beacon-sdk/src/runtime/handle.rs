@@ -1,0 +1,140 @@
+//! What an application holds while a driver runs.
+
+use crate::event::Event;
+use crate::stats::{LinkStats, Stats};
+use crate::ticket::Ticket;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+
+/// Events that wait for the application at most; later ones are dropped while it does not read.
+const EVENTS_MAX: usize = 256;
+
+/// How a peer does, as of a moment ago.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Counters.
+    pub stats: Stats,
+    /// What goes over each link.
+    pub links: Vec<LinkStats>,
+}
+
+/// The application's side.
+#[derive(Debug)]
+pub(super) struct Handle {
+    events: mpsc::Receiver<Event>,
+    snapshot: watch::Receiver<Snapshot>,
+    stop: watch::Sender<bool>,
+}
+
+/// The driver's side.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) snapshot: watch::Sender<Snapshot>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+pub(super) fn handle() -> (Handle, Ends) {
+    let (events_tx, events) = mpsc::channel(EVENTS_MAX);
+    let (snapshot_tx, snapshot) = watch::channel(Snapshot::default());
+    let (stop, stop_rx) = watch::channel(false);
+    let ends = Ends { events: events_tx, snapshot: snapshot_tx, stop: stop_rx };
+    (Handle { events, snapshot, stop }, ends)
+}
+
+impl Handle {
+    async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.snapshot.borrow().clone()
+    }
+
+    fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// A broadcast being published. Dropping it changes nothing; [`stop`](Broadcast::stop) ends it.
+#[derive(Debug)]
+pub struct Broadcast {
+    handle: Handle,
+    ticket: Ticket,
+}
+
+impl Broadcast {
+    pub(super) fn new(handle: Handle, ticket: Ticket) -> Self {
+        Self { handle, ticket }
+    }
+
+    /// The ticket that leads viewers here, without addresses: add those of your rendezvous.
+    #[must_use]
+    pub const fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// The next event; `None` when the driver has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.handle.next_event().await
+    }
+
+    /// Counters and links as of at most a quarter of a second ago; after the end, the last ones.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.handle.snapshot()
+    }
+
+    /// A way to the same snapshots for another task.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.handle.snapshot.clone()
+    }
+
+    /// Ends the broadcast in order: what was captured is published, viewers are told, and the
+    /// driver lingers for moments so that they get the rest.
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+}
+
+/// A broadcast being watched. Dropping it changes nothing; [`stop`](Watch::stop) leaves.
+#[derive(Debug)]
+pub struct Watch {
+    handle: Handle,
+}
+
+impl Watch {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// The next event; `None` when the driver has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.handle.next_event().await
+    }
+
+    /// Counters and links as of at most a quarter of a second ago; after the end, the last ones.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.handle.snapshot()
+    }
+
+    /// A way to the same snapshots for another task.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.handle.snapshot.clone()
+    }
+
+    /// Leaves: neighbours are told, the sink is finished.
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+}

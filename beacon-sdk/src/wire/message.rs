@@ -1,0 +1,504 @@
+//! Messages of the control lane.
+
+use super::codec::{DecodeError, Reader};
+use crate::config::{DEPTH_MAX, STRIPES_MAX};
+use crate::id::{BroadcastId, PeerId, SegmentId, TrackId};
+use crate::identity::{PublicKey, SIGNATURE_LEN, Signature};
+use crate::plugin::RECEIPT_BYTES_MAX;
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The version this build speaks, and the oldest it still understands.
+pub const PROTOCOL_VERSION: u8 = 1;
+/// Peers named in one message at most.
+pub const PEERS_MAX: usize = 16;
+/// Entries of one [`Message::Have`] at most.
+pub const HAVES_MAX: usize = 64;
+/// Spans of one [`Message::Request`] at most: 8 × 64 symbols.
+pub const SPANS_MAX: usize = 8;
+/// Bit of [`Have::mask`]: the peer can supply every committed symbol.
+pub const HAVE_COMPLETE: u32 = 1 << 30;
+/// Bit of [`Have::mask`]: the segment starts a group.
+pub const HAVE_GROUP_START: u32 = 1 << 31;
+
+/// The first message of both ends: who I am, proven for this very connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// Oldest protocol version the sender speaks.
+    pub version_min: u8,
+    /// Newest protocol version the sender speaks.
+    pub version_max: u8,
+    /// The broadcast this link is for.
+    pub broadcast: BroadcastId,
+    /// The sender.
+    pub peer: PeerId,
+    /// Over the connection's binding, both peers and the fields above.
+    pub signature: Signature,
+}
+
+/// Why a link is ended on purpose.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum FarewellReason {
+    /// Leaving, or no more use for the link.
+    Done = 0,
+    /// No room.
+    Full = 1,
+    /// The link is for another broadcast than mine.
+    Broadcast = 2,
+    /// No common protocol version.
+    Version = 3,
+    /// The other end broke the protocol or sent what is provably false.
+    Protocol = 4,
+}
+
+/// What a neighbour offers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// Tracks it carries: bit i is track i.
+    pub tracks: u64,
+    /// Stripes in which it takes another child: bit i is stripe i.
+    pub open: u32,
+    /// Hops from the origin per stripe, 255 where it has no feed; the last is the repair stripe.
+    pub depth: Vec<u8>,
+}
+
+/// What a neighbour holds of a segment.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Have {
+    /// The segment.
+    pub id: SegmentId,
+    /// Bit i: all symbols of stripe i; and [`HAVE_COMPLETE`], [`HAVE_GROUP_START`].
+    pub mask: u32,
+}
+
+/// Up to 64 symbols: bit i of the mask is ESI `base + i`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The ESI of bit 0.
+    pub base: u16,
+    /// Which of the 64.
+    pub mask: u64,
+}
+
+impl Span {
+    /// Packs ascending ESIs into spans, at most [`SPANS_MAX`] of them; gives back how many ESIs
+    /// went in.
+    #[must_use]
+    pub fn pack(esis: &[u16]) -> (Vec<Self>, usize) {
+        let mut spans: Vec<Self> = Vec::new();
+        for (at, &esi) in esis.iter().enumerate() {
+            if let Some(span) = spans.last_mut()
+                && (span.base..=span.base.saturating_add(63)).contains(&esi)
+            {
+                span.mask |= 1 << (esi - span.base);
+            } else if spans.len() == SPANS_MAX {
+                return (spans, at);
+            } else {
+                spans.push(Self { base: esi, mask: 1 });
+            }
+        }
+        (spans, esis.len())
+    }
+
+    /// The ESIs named, ascending; those above `u16::MAX` are not.
+    pub fn esis(self) -> impl Iterator<Item = u16> {
+        (0..64_u16)
+            .filter(move |bit| self.mask >> bit & 1 == 1)
+            .filter_map(move |bit| self.base.checked_add(bit))
+    }
+}
+
+/// Why a subscription is refused or ended.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum RefuseReason {
+    /// No free slot.
+    Full = 0,
+    /// The subscriber would be more than [`DEPTH_MAX`] hops from the origin.
+    Depth = 1,
+    /// The subscriber is on the path already.
+    Loop = 2,
+    /// This peer has no feed of that stripe, or not those tracks.
+    Unavailable = 3,
+}
+
+/// A control-lane message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Message {
+    /// Opens the link.
+    Hello(Hello),
+    /// Ends the link; names peers to try instead.
+    Farewell {
+        /// Why.
+        reason: FarewellReason,
+        /// Others to ask.
+        peers: Vec<PeerId>,
+    },
+    /// Answer with `Pong`.
+    Ping(u64),
+    /// The token of a `Ping`.
+    Pong(u64),
+    /// Peers the sender knows.
+    Peers(Vec<PeerId>),
+    /// The signed description of the broadcast, or a newer revision.
+    Description(Bytes),
+    /// What the sender offers.
+    Status(Status),
+    /// Push me these stripes of these tracks.
+    Subscribe {
+        /// Bit i is stripe i.
+        stripes: u32,
+        /// Bit i is track i.
+        tracks: u64,
+    },
+    /// Push me these stripes no more.
+    Unsubscribe {
+        /// Bit i is stripe i.
+        stripes: u32,
+    },
+    /// The subscription holds; this is the way the stripe takes. Sent again when it changes.
+    Feed {
+        /// The stripe.
+        stripe: u8,
+        /// Short ids from the origin to the sender, both included; 1 to [`DEPTH_MAX`].
+        path: Vec<u32>,
+    },
+    /// No subscription to this stripe, or none any more.
+    Refuse {
+        /// The stripe.
+        stripe: u8,
+        /// Why.
+        reason: RefuseReason,
+    },
+    /// A signed manifest.
+    Manifest(Bytes),
+    /// 32 leaf hashes of a segment, fewer on the last page.
+    Page {
+        /// The segment.
+        id: SegmentId,
+        /// Which page.
+        index: u8,
+        /// The hashes, 32 bytes each.
+        leaves: Bytes,
+    },
+    /// What the sender holds.
+    Have(Vec<Have>),
+    /// Send me these symbols.
+    Request {
+        /// Of which segment.
+        id: SegmentId,
+        /// Which.
+        spans: Vec<Span>,
+    },
+    /// I will not send these symbols now.
+    Busy {
+        /// Of which segment.
+        id: SegmentId,
+        /// Which.
+        spans: Vec<Span>,
+    },
+    /// I need no more requested symbols of this segment.
+    Cancel(SegmentId),
+    /// Send me manifest and pages of this segment.
+    Fetch(SegmentId),
+    /// Send me manifests and pages of these tracks, from the newest group start on.
+    FetchTail {
+        /// Bit i is track i.
+        tracks: u64,
+    },
+    /// A receipt of the ledger, opaque here.
+    Receipt(Bytes),
+}
+
+mod kind {
+    pub(super) const HELLO: u8 = 0x01;
+    pub(super) const FAREWELL: u8 = 0x02;
+    pub(super) const PING: u8 = 0x03;
+    pub(super) const PONG: u8 = 0x04;
+    pub(super) const PEERS: u8 = 0x05;
+    pub(super) const DESCRIPTION: u8 = 0x06;
+    pub(super) const STATUS: u8 = 0x07;
+    pub(super) const SUBSCRIBE: u8 = 0x08;
+    pub(super) const UNSUBSCRIBE: u8 = 0x09;
+    pub(super) const FEED: u8 = 0x0a;
+    pub(super) const REFUSE: u8 = 0x0b;
+    pub(super) const MANIFEST: u8 = 0x0c;
+    pub(super) const PAGE: u8 = 0x0d;
+    pub(super) const HAVE: u8 = 0x0e;
+    pub(super) const REQUEST: u8 = 0x0f;
+    pub(super) const BUSY: u8 = 0x10;
+    pub(super) const CANCEL: u8 = 0x11;
+    pub(super) const FETCH: u8 = 0x12;
+    pub(super) const FETCH_TAIL: u8 = 0x13;
+    pub(super) const RECEIPT: u8 = 0x14;
+}
+
+impl Message {
+    /// The frame of this message. Lists longer than their limits are cut.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(64);
+        match self {
+            Self::Hello(hello) => encode_hello(&mut out, hello),
+            Self::Farewell { reason, peers } => {
+                out.put_u8(kind::FAREWELL);
+                out.put_u8(*reason as u8);
+                put_peers(&mut out, peers);
+            }
+            Self::Ping(token) => put_u64(&mut out, kind::PING, *token),
+            Self::Pong(token) => put_u64(&mut out, kind::PONG, *token),
+            Self::Peers(peers) => {
+                out.put_u8(kind::PEERS);
+                put_peers(&mut out, peers);
+            }
+            Self::Description(record) => put_bytes(&mut out, kind::DESCRIPTION, record),
+            Self::Status(status) => encode_status(&mut out, status),
+            Self::Subscribe { stripes, tracks } => {
+                out.put_u8(kind::SUBSCRIBE);
+                out.put_u32(*stripes);
+                out.put_u64(*tracks);
+            }
+            Self::Unsubscribe { stripes } => {
+                out.put_u8(kind::UNSUBSCRIBE);
+                out.put_u32(*stripes);
+            }
+            Self::Feed { stripe, path } => encode_feed(&mut out, *stripe, path),
+            Self::Refuse { stripe, reason } => {
+                out.put_slice(&[kind::REFUSE, *stripe, *reason as u8]);
+            }
+            Self::Manifest(record) => put_bytes(&mut out, kind::MANIFEST, record),
+            Self::Page { id, index, leaves } => {
+                put_segment(&mut out, kind::PAGE, *id);
+                out.put_u8(*index);
+                out.put_slice(leaves);
+            }
+            Self::Have(entries) => encode_have(&mut out, entries),
+            Self::Request { id, spans } => put_spans(&mut out, kind::REQUEST, *id, spans),
+            Self::Busy { id, spans } => put_spans(&mut out, kind::BUSY, *id, spans),
+            Self::Cancel(id) => put_segment(&mut out, kind::CANCEL, *id),
+            Self::Fetch(id) => put_segment(&mut out, kind::FETCH, *id),
+            Self::FetchTail { tracks } => put_u64(&mut out, kind::FETCH_TAIL, *tracks),
+            Self::Receipt(receipt) => put_bytes(&mut out, kind::RECEIPT, receipt),
+        }
+        out.freeze()
+    }
+
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the frame is not exactly one message within all ranges.
+    pub fn decode(frame: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame);
+        let r = &mut reader;
+        let message = match r.u8()? {
+            kind::HELLO => Self::Hello(decode_hello(r)?),
+            kind::FAREWELL => {
+                let reason = farewell(r.u8()?)?;
+                Self::Farewell { reason, peers: peers(r)? }
+            }
+            kind::PING => Self::Ping(r.u64()?),
+            kind::PONG => Self::Pong(r.u64()?),
+            kind::PEERS => Self::Peers(peers(r)?),
+            kind::DESCRIPTION => Self::Description(r.rest()),
+            kind::STATUS => Self::Status(decode_status(r)?),
+            kind::SUBSCRIBE => Self::Subscribe { stripes: stripes(r)?, tracks: r.u64()? },
+            kind::UNSUBSCRIBE => Self::Unsubscribe { stripes: stripes(r)? },
+            kind::FEED => decode_feed(r)?,
+            kind::REFUSE => Self::Refuse { stripe: stripe(r)?, reason: refusal(r.u8()?)? },
+            kind::MANIFEST => Self::Manifest(r.rest()),
+            kind::PAGE => Self::Page { id: segment(r)?, index: r.u8()?, leaves: leaves(r)? },
+            kind::HAVE => Self::Have(decode_have(r)?),
+            kind::REQUEST => Self::Request { id: segment(r)?, spans: spans(r)? },
+            kind::BUSY => Self::Busy { id: segment(r)?, spans: spans(r)? },
+            kind::CANCEL => Self::Cancel(segment(r)?),
+            kind::FETCH => Self::Fetch(segment(r)?),
+            kind::FETCH_TAIL => Self::FetchTail { tracks: r.u64()? },
+            kind::RECEIPT => Self::Receipt(receipt(r)?),
+            other => return Err(DecodeError::Type(other)),
+        };
+        reader.end()?;
+        Ok(message)
+    }
+}
+
+impl Hello {
+    /// What [`Hello::signature`] covers: the connection, both ends and what is said.
+    #[must_use]
+    pub fn transcript(&self, binding: &[u8; 32], to: &PeerId) -> Vec<u8> {
+        let mut out = BytesMut::with_capacity(160);
+        out.put_slice(binding);
+        out.put_slice(to.as_bytes());
+        put_hello_body(&mut out, self);
+        out.to_vec()
+    }
+
+    /// The context string of the signature.
+    pub const CONTEXT: &'static [u8] = b"beacon/hello/1";
+}
+
+fn put_hello_body(out: &mut BytesMut, hello: &Hello) {
+    out.put_u8(hello.version_min);
+    out.put_u8(hello.version_max);
+    out.put_slice(hello.broadcast.publisher.as_bytes());
+    out.put_u64(hello.broadcast.epoch);
+    out.put_slice(hello.peer.as_bytes());
+}
+
+fn encode_hello(out: &mut BytesMut, hello: &Hello) {
+    out.put_u8(kind::HELLO);
+    put_hello_body(out, hello);
+    out.put_slice(&hello.signature);
+}
+
+fn decode_hello(r: &mut Reader) -> Result<Hello, DecodeError> {
+    Ok(Hello {
+        version_min: r.u8()?,
+        version_max: r.u8()?,
+        broadcast: BroadcastId { publisher: PublicKey::from_bytes(r.array()?), epoch: r.u64()? },
+        peer: PublicKey::from_bytes(r.array()?),
+        signature: r.array::<SIGNATURE_LEN>()?,
+    })
+}
+
+fn encode_status(out: &mut BytesMut, status: &Status) {
+    out.put_u8(kind::STATUS);
+    out.put_u64(status.tracks);
+    out.put_u32(status.open);
+    let depth = &status.depth[..status.depth.len().min(usize::from(STRIPES_MAX) + 1)];
+    out.put_u8(depth.len() as u8);
+    out.put_slice(depth);
+}
+
+fn decode_status(r: &mut Reader) -> Result<Status, DecodeError> {
+    let (tracks, open) = (r.u64()?, stripes(r)?);
+    let count = r.count(usize::from(STRIPES_MAX) + 1, 1, "depths")?;
+    Ok(Status { tracks, open, depth: r.bytes(count)?.to_vec() })
+}
+
+fn encode_feed(out: &mut BytesMut, stripe: u8, path: &[u32]) {
+    out.put_u8(kind::FEED);
+    out.put_u8(stripe);
+    let path = &path[..path.len().min(usize::from(DEPTH_MAX))];
+    out.put_u8(path.len() as u8);
+    path.iter().for_each(|hop| out.put_u32(*hop));
+}
+
+fn decode_feed(r: &mut Reader) -> Result<Message, DecodeError> {
+    let stripe = stripe(r)?;
+    let count = r.count(usize::from(DEPTH_MAX), 4, "path")?;
+    if count == 0 {
+        return Err(DecodeError::Range("path"));
+    }
+    let path = (0..count).map(|_| r.u32()).collect::<Result<_, _>>()?;
+    Ok(Message::Feed { stripe, path })
+}
+
+fn encode_have(out: &mut BytesMut, entries: &[Have]) {
+    out.put_u8(kind::HAVE);
+    let entries = &entries[..entries.len().min(HAVES_MAX)];
+    out.put_u8(entries.len() as u8);
+    for have in entries {
+        out.put_u8(have.id.track.get());
+        out.put_u32(have.id.seq);
+        out.put_u32(have.mask);
+    }
+}
+
+fn decode_have(r: &mut Reader) -> Result<Vec<Have>, DecodeError> {
+    let count = r.count(HAVES_MAX, 9, "haves")?;
+    (0..count).map(|_| Ok(Have { id: segment(r)?, mask: r.u32()? })).collect()
+}
+
+fn put_u64(out: &mut BytesMut, kind: u8, value: u64) {
+    out.put_u8(kind);
+    out.put_u64(value);
+}
+
+fn put_bytes(out: &mut BytesMut, kind: u8, bytes: &[u8]) {
+    out.put_u8(kind);
+    out.put_slice(bytes);
+}
+
+fn put_segment(out: &mut BytesMut, kind: u8, id: SegmentId) {
+    out.put_u8(kind);
+    out.put_u8(id.track.get());
+    out.put_u32(id.seq);
+}
+
+fn put_peers(out: &mut BytesMut, peers: &[PeerId]) {
+    let peers = &peers[..peers.len().min(PEERS_MAX)];
+    out.put_u8(peers.len() as u8);
+    peers.iter().for_each(|peer| out.put_slice(peer.as_bytes()));
+}
+
+fn put_spans(out: &mut BytesMut, kind: u8, id: SegmentId, spans: &[Span]) {
+    put_segment(out, kind, id);
+    let spans = &spans[..spans.len().min(SPANS_MAX)];
+    out.put_u8(spans.len() as u8);
+    for span in spans {
+        out.put_u16(span.base);
+        out.put_u64(span.mask);
+    }
+}
+
+fn segment(r: &mut Reader) -> Result<SegmentId, DecodeError> {
+    let track = TrackId::new(r.u8()?).ok_or(DecodeError::Range("track"))?;
+    Ok(SegmentId { track, seq: r.u32()? })
+}
+
+fn stripe(r: &mut Reader) -> Result<u8, DecodeError> {
+    let stripe = r.u8()?;
+    if stripe > STRIPES_MAX { Err(DecodeError::Range("stripe")) } else { Ok(stripe) }
+}
+
+fn stripes(r: &mut Reader) -> Result<u32, DecodeError> {
+    let mask = r.u32()?;
+    if mask >> (STRIPES_MAX + 1) == 0 { Ok(mask) } else { Err(DecodeError::Range("stripes")) }
+}
+
+fn peers(r: &mut Reader) -> Result<Vec<PeerId>, DecodeError> {
+    let count = r.count(PEERS_MAX, 32, "peers")?;
+    (0..count).map(|_| Ok(PublicKey::from_bytes(r.array()?))).collect()
+}
+
+fn spans(r: &mut Reader) -> Result<Vec<Span>, DecodeError> {
+    let count = r.count(SPANS_MAX, 10, "spans")?;
+    (0..count).map(|_| Ok(Span { base: r.u16()?, mask: r.u64()? })).collect()
+}
+
+fn leaves(r: &mut Reader) -> Result<Bytes, DecodeError> {
+    let leaves = r.rest();
+    let whole = leaves.len() % 32 == 0 && (32..=1024).contains(&leaves.len());
+    if whole { Ok(leaves) } else { Err(DecodeError::Range("leaves")) }
+}
+
+fn receipt(r: &mut Reader) -> Result<Bytes, DecodeError> {
+    let receipt = r.rest();
+    if receipt.len() <= RECEIPT_BYTES_MAX {
+        Ok(receipt)
+    } else {
+        Err(DecodeError::Range("receipt"))
+    }
+}
+
+fn farewell(code: u8) -> Result<FarewellReason, DecodeError> {
+    Ok(match code {
+        0 => FarewellReason::Done,
+        1 => FarewellReason::Full,
+        2 => FarewellReason::Broadcast,
+        3 => FarewellReason::Version,
+        4 => FarewellReason::Protocol,
+        _ => return Err(DecodeError::Range("farewell reason")),
+    })
+}
+
+fn refusal(code: u8) -> Result<RefuseReason, DecodeError> {
+    Ok(match code {
+        0 => RefuseReason::Full,
+        1 => RefuseReason::Depth,
+        2 => RefuseReason::Loop,
+        3 => RefuseReason::Unavailable,
+        _ => return Err(DecodeError::Range("refuse reason")),
+    })
+}
