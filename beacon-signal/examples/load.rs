@@ -13,7 +13,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -28,7 +29,9 @@ fn peer(number: u32) -> PeerId {
 
 /// Joins as the `number`-th peer; the first of a room is its origin, and has no hints to wait for.
 async fn join(url: &str, number: u32) -> Result<Socket, Box<dyn Error>> {
-    let (mut socket, _) = connect_async(url).await?;
+    // The default buffer of 128 KiB would hide what the server's end takes.
+    let small = WebSocketConfig::default().read_buffer_size(4 * 1024);
+    let (mut socket, _) = connect_async_with_config(url, Some(small), true).await?;
     let publish = number.is_multiple_of(ROOM);
     let broadcast = publish.then_some(BroadcastId { publisher: peer(number), epoch: 1 });
     let name = format!("room-{}", number / ROOM);
