@@ -141,7 +141,7 @@ fn bad_usage_and_failures_say_why() {
         ),
         (
             "broadcaster",
-            &["--signal", "ws://127.0.0.1:1", "--name", "a", "--duration", "-1"],
+            &["--signal", "ws://127.0.0.1:1", "--name", "a", "--duration", "0"],
             2,
             "above zero",
         ),
