@@ -129,7 +129,7 @@ impl Player {
             let track = self.cursors[lead].track.id;
             let first = store.track(track).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
-                manifest.group_start.then(|| (id.seq, manifest.start, manifest.captured))
+                manifest.group_start.then_some((id.seq, manifest.start, manifest.captured))
             });
             let Some((seq, start, captured)) = first else { return };
             self.start_us = self.cursors[lead].track.micros(start);

@@ -314,7 +314,7 @@ impl Net {
             dts: n * 90_000 / FPS,
             cts: 0,
             duration: (90_000 / FPS) as u32,
-            keyframe: n % GROUP == 0,
+            keyframe: n.is_multiple_of(GROUP),
             layer: 0,
             captured,
             data: data.into(),

@@ -82,7 +82,7 @@ pub struct Forger {
 pub fn join(signal: String, forgery: Forgery) -> Forger {
     let forged = Arc::new(AtomicU64::new(0));
     let count = forged.clone();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::spawn(move || {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let identity = Identity::random().unwrap();
