@@ -74,7 +74,7 @@ export class Panel {
     const fresh = new Set(['me']);
     this.#node('me', 200, height / 2, 'me', 'This viewer', links.length ? '' : 'no peers yet');
     shown.forEach((side, column) => side.forEach((link, i) => {
-      const y = height * (i + 0.5) / side.length, x = column ? 344 : 56;
+      const y = height * (i + 0.5) / side.length, x = column ? 330 : 70;
       fresh.add(link.peer);
       const name = link.origin ? 'Origin' : short(link.peer);
       this.#node(link.peer, x, y, link.origin ? 'origin' : 'peer', name, caption(link));
@@ -122,10 +122,8 @@ export class Panel {
     for (const [wire, rate, shift] of [[down, link.down, -2], [up, link.up, 3]]) {
       wire.setAttribute('d', curve(from, to, shift));
       wire.style.strokeWidth = `${rate > 0 ? Math.min(6, 1 + Math.sqrt(rate / 250_000)) : 1}px`;
-      // A link's own line is drawn from the neighbour to here; sending runs against it.
-      const inward = wire === down;
       wire.classList.toggle('still', rate === 0);
-      wire.classList.toggle('back', !inward);
+      wire.classList.toggle('spare', rate === 0 && (link.down > 0 || link.up > 0 || wire === up));
     }
   }
 

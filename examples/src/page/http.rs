@@ -150,15 +150,9 @@ mod tests {
 
     #[test]
     fn names_of_this_machine() {
-        for host in [
-            "localhost",
-            "LOCALHOST:80",
-            "127.0.0.1:1",
-            "[::1]:8080",
-            "[::1]",
-            "::1",
-            "a.localhost:1",
-        ] {
+        for host in
+            ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8080", "[::1]", "a.localhost:1"]
+        {
             assert!(names_this_machine(&headers(host, None)), "{host}");
         }
         for host in ["", "evil.example", "evil.example:8080", "localhost.evil.example", "[::1"] {
