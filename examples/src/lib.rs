@@ -7,6 +7,7 @@ pub struct Readme;
 
 pub mod args;
 pub mod finish;
+pub mod page;
 
 use anyhow::{Context, Result};
 use beacon_sdk::{Identity, PeerId};
