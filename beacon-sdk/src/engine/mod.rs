@@ -376,7 +376,15 @@ impl Engine {
         let Some(key) = self.peers.key(&from) else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.heard = self.now;
-        let ready = peer.ready;
+        let caps = Self::caps_needed();
+        let limit = match lane {
+            Lane::Control => caps.control_frame_max,
+            Lane::Data => caps.data_frame_max,
+        };
+        if frame.len() > limit {
+            return self.ban(key, Offence::BrokenFrame);
+        }
+        let (ready, turned_away) = (peer.ready, peer.turned_away);
         match lane {
             Lane::Data if ready => match SymbolHeader::decode(&frame) {
                 Ok(header) => self.on_symbol(key, header, frame),
@@ -388,6 +396,8 @@ impl Engine {
                 self.stats.bytes_control += frame.len() as u64;
                 match Message::decode(frame) {
                     Ok(message) if ready => self.on_message(key, message),
+                    // It crossed our farewell on the way.
+                    Ok(Message::Hello(_)) if turned_away => {}
                     Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
                     Ok(Message::Farewell { reason, peers }) => {
                         self.on_farewell(key, reason, &peers)
