@@ -78,6 +78,10 @@ impl Engine {
                 config.push_slots,
             );
             self.timers.tail = self.now;
+            match self.config.choice.choose(&description.tracks) {
+                Ok(tracks) => self.tracks = tracks,
+                Err(unplayable) => return self.unplayable = Some(unplayable),
+            }
         }
         let all = description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get());
         self.tracks &= all;

@@ -37,7 +37,7 @@ use crate::config::{Config, ConfigError};
 use crate::event::{Event, Offence};
 use crate::id::{BroadcastId, PeerId};
 use crate::identity::Identity;
-use crate::media::{Description, Playout};
+use crate::media::{Description, Playout, Unplayable};
 use crate::plugin::{
     CloseReason, ErasureCode, Lane, Ledger, Observation, PeerKey, Role, Scheduler, Scorer,
     TransportCaps,
@@ -99,6 +99,8 @@ pub struct Engine {
     at_end: Option<Stats>,
     /// Tracks this peer carries: bit i is track i.
     tracks: u64,
+    /// The broadcast has nothing that this peer may play.
+    unplayable: Option<Unplayable>,
     /// What neighbours were last told.
     status: Status,
     /// Whose turn it is to send.
@@ -163,7 +165,6 @@ impl Engine {
         config.check()?;
         let me = identity.public();
         let origin = publisher.is_some();
-        let tracks = config.tracks.iter().fold(0, |mask, id| mask | 1_u64 << id);
         Ok(Self {
             rng: Rng::new(seed, 0),
             now,
@@ -180,7 +181,8 @@ impl Engine {
             out: VecDeque::new(),
             stats: Stats::default(),
             at_end: None,
-            tracks: if tracks == 0 { u64::MAX } else { tracks },
+            tracks: u64::MAX,
+            unplayable: None,
             status: Status::default(),
             turn: 0,
             timers: Timers {
@@ -287,6 +289,12 @@ impl Engine {
     #[must_use]
     pub fn description(&self) -> Option<&Description> {
         self.description.as_ref().map(|(description, _)| description)
+    }
+
+    /// Why the broadcast cannot be played here, if it cannot.
+    #[must_use]
+    pub const fn unplayable(&self) -> Option<&Unplayable> {
+        self.unplayable.as_ref()
     }
 
     /// The proven neighbours, by id.

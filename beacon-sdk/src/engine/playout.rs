@@ -217,7 +217,7 @@ impl Player {
             return Some(Playout::Tracks(tracks));
         }
         let (at, id) = match step {
-            Step::Wait(_) => return self.finish(description),
+            Step::Wait(_) => return self.finish(description, now),
             Step::Gap(at, id) => {
                 self.tell_gap(at, id, store, now, stats);
                 return Some(Playout::Gap { id });
@@ -285,15 +285,19 @@ impl Player {
         }
     }
 
-    /// `End`, once every track has played to its end.
-    fn finish(&mut self, description: &Description) -> Option<Playout> {
+    /// `End`, once every track has played to its end; or when the broadcast had ended and nothing
+    /// of it could be had any more.
+    fn finish(&mut self, description: &Description, now: Instant) -> Option<Playout> {
         let played = |cursor: &Cursor| {
             let end = description.end_of(cursor.track.id)?;
             Some(cursor.next.unwrap_or(if self.started.is_some() { end } else { 0 }) >= end)
         };
         let done = !self.cursors.is_empty()
             && self.cursors.iter().all(|cursor| played(cursor) == Some(true));
-        if !done {
+        let too_late = self.started.is_none()
+            && description.ended.is_some()
+            && self.joined + self.delay <= now;
+        if !done && !too_late {
             return None;
         }
         self.ended = true;

@@ -60,6 +60,9 @@ pub enum DriveError {
         /// The one at the rendezvous.
         found: crate::PublicKey,
     },
+    /// The broadcast has nothing that this viewer may play.
+    #[error(transparent)]
+    Unplayable(#[from] crate::media::Unplayable),
     /// The engine's settings.
     #[error(transparent)]
     Config(#[from] crate::ConfigError),
@@ -106,6 +109,8 @@ pub(super) struct Edge {
     pub(super) transport: Box<dyn Transport>,
     pub(super) rendezvous: Box<dyn Rendezvous>,
     pub(super) source: Option<Box<dyn Source>>,
+    /// The rendezvous names another broadcast by now.
+    pub(super) replaced: bool,
 }
 
 /// What woke the driver.
@@ -220,7 +225,11 @@ impl Edge {
                 snapshot_at = Moment::now() + SNAPSHOT_INTERVAL;
                 publish_snapshot(engine, ends);
             }
-            if engine.ended() && !playback.busy() && leaving.is_none() {
+            if let Some(unplayable) = engine.unplayable() {
+                return Err(unplayable.clone().into());
+            }
+            let over = engine.ended() || self.replaced;
+            if over && !playback.busy() && leaving.is_none() {
                 leaving = Some(Moment::now());
             }
             if leaving.is_some_and(|since| {
@@ -353,6 +362,13 @@ impl Edge {
             Ok(RendezvousEvent::Signal { from, signal }) => self.transport.signal(from, signal),
             Ok(RendezvousEvent::Suspended { reason }) => {
                 let _ = ends.events.try_send(Event::RendezvousLost { reason });
+            }
+            Ok(RendezvousEvent::Joined { broadcast: Some(found) })
+                if found != engine.broadcast() && !self.join.publish =>
+            {
+                // Another broadcast under this name, or a new run: this one is over.
+                let _ = ends.events.try_send(Event::Replaced { by: found });
+                self.replaced = true;
             }
             Ok(RendezvousEvent::Joined { .. }) => {
                 let _ = ends.events.try_send(Event::RendezvousBack);

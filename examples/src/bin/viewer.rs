@@ -5,6 +5,7 @@ use beacon_codec_lite::{FileSink, NullSink};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::page::Page;
 use beacon_examples::{Edge, args, finish};
+use beacon_sdk::media::Renditions;
 use beacon_sdk::{Beacon, Event, Sink, Ticket, Watch};
 use clap::Parser;
 use std::process::ExitCode;
@@ -28,6 +29,12 @@ struct Args {
     /// null (relay only)
     #[arg(long, value_name = "SINK", default_value = "null")]
     sink: String,
+    /// Take the best rendition up to this height in pixels, instead of all
+    #[arg(long, value_name = "PIXELS")]
+    max_height: Option<u16>,
+    /// Take only these codecs, by the beginning of their names, such as avc1,opus
+    #[arg(long, value_name = "CODECS", value_delimiter = ',')]
+    codecs: Vec<String>,
     /// Upload at most this much to others, in Mbit/s
     #[arg(long, value_name = "MBIT", value_parser = args::megabits)]
     upload_limit: Option<u64>,
@@ -51,6 +58,10 @@ async fn run(args: Args) -> Result<()> {
     let (sink, page) = open_sink(&args).await?;
     let mut config = args.run.profile.config();
     config.upload_bps = args.upload_limit;
+    config.choice.codecs.clone_from(&args.codecs);
+    if let Some(height_max) = args.max_height {
+        config.choice.renditions = Renditions::Best { height_max, bitrate_max: u32::MAX };
+    }
     if let Some(links) = args.links {
         config.links_target = links;
         config.links_max = config.links_max.max(links);
@@ -87,6 +98,7 @@ async fn tell(mut watch: Watch, verbose: bool) {
             Event::PeerBanned { .. }
                 | Event::RendezvousLost { .. }
                 | Event::RendezvousBack
+                | Event::Replaced { .. }
                 | Event::Equivocation { .. }
         );
         if verbose || loud {
