@@ -6,13 +6,15 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 #[path = "../swarm/stage.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the swarm tests use the rest")]
 mod stage;
 
 use serde::Deserialize;
-use stage::Stage;
+use stage::{Process, Stage};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Deserialize)]
 struct Look {
@@ -52,15 +54,32 @@ fn watch(url: &str, seconds: u32) -> Seen {
     serde_json::from_str(&said).unwrap()
 }
 
+fn wait_for_media(viewer: &Process) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while viewer.stats().segments_delivered == 0 {
+        assert!(Instant::now() < until, "no media: {:?}", viewer.stats());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The address of a viewer's page, which it prints.
+fn page_of(viewer: &mut Process) -> String {
+    let stdout = viewer.child.stdout.take().unwrap();
+    let mut lines = BufReader::new(stdout).lines();
+    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://")));
+    let line = line.expect("the viewer says where its page is").unwrap();
+    line[line.find("http://").unwrap()..].trim().to_owned()
+}
+
 #[test]
 fn a_viewers_page_plays_picture_and_sound() {
     let stage = Stage::set("browser");
     let broadcaster = stage.broadcaster(&["--source", "test", "--max-links", "1"]);
     // The page's viewer gets everything from the other one: the origin has one link.
     let relay = stage.viewer(0, &[]);
-    assert!(relay.wait_for(|stats| stats.segments_delivered > 0));
-    let mut pager = stage.pager("page");
-    let seen = watch(&pager.page(), 6);
+    wait_for_media(&relay);
+    let mut pager = stage.start("viewer", "page", &["--sink", "http:127.0.0.1:0"]);
+    let seen = watch(&page_of(&mut pager), 6);
     let stats = pager.stats();
     println!("{seen:?}");
     assert_eq!(seen.errors, Vec::<String>::new());

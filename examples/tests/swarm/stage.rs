@@ -4,7 +4,6 @@ use beacon_mux::Reader;
 use beacon_sdk::{Stats, TrackId};
 use beacon_signal::{Config, Server};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -91,12 +90,7 @@ impl Stage {
         self.start("viewer", &name, &[&["--sink", &sink], args].concat())
     }
 
-    /// A viewer with a page on a free port.
-    pub fn pager(&self, name: &str) -> Process {
-        self.start("viewer", name, &["--sink", "http:127.0.0.1:0"])
-    }
-
-    fn start(&self, program: &str, name: &str, args: &[&str]) -> Process {
+    pub fn start(&self, program: &str, name: &str, args: &[&str]) -> Process {
         let stats = self.path(&format!("{name}.json"));
         let child = Self::command(program)
             .args(["--signal", &self.signal(), "--name", "test", "--stats"])
@@ -145,7 +139,7 @@ impl Stage {
 /// A running program.
 pub struct Process {
     pub name: String,
-    child: Child,
+    pub child: Child,
     stats: PathBuf,
 }
 
@@ -161,27 +155,6 @@ impl Process {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
-    }
-
-    /// Waits until the counters are as wanted; `false` when that takes too long.
-    pub fn wait_for(&self, wanted: impl Fn(&Stats) -> bool) -> bool {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if wanted(&self.stats()) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        false
-    }
-
-    /// The address of its page, which it prints.
-    pub fn page(&mut self) -> String {
-        let stdout = self.child.stdout.take().unwrap();
-        let mut lines = BufReader::new(stdout).lines();
-        let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://")));
-        let line = line.expect("the viewer says where its page is").unwrap();
-        line[line.find("http://").unwrap()..].trim().to_owned()
     }
 
     /// `kill -9`.
