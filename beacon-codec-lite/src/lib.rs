@@ -7,6 +7,18 @@
 //! | [`FileSink`] | a playable fragmented MP4 that survives `kill -9` |
 //! | [`NullSink`] | counts what comes |
 //!
+//! ```no_run
+//! use beacon_codec_lite::{FileSink, Mp4File, NullSink, TestPattern, TestPatternOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pattern = TestPattern::new(TestPatternOptions::default())?;
+//! let clip = Mp4File::open("clip.mp4", true)?; // looped
+//! let recording = FileSink::create("recording.mp4")?;
+//! let nothing = NullSink::new();
+//! let counts = nothing.counts(); // to be read while the sink is in use
+//! # Ok(()) }
+//! ```
+//!
 //! [`pattern`] reads the machines' clock back from a decoded picture, so that a test, a viewer or
 //! a page can measure the way from capture to display.
 

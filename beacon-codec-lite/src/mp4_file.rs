@@ -4,7 +4,7 @@ use crate::feed::{Feed, Outlet, Stop};
 use async_trait::async_trait;
 use beacon_mux::{ReadError, Reader};
 use beacon_sdk::Source;
-use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Track};
+use beacon_sdk::media::{Media, OBJECT_BYTES_MAX, Object, Track};
 use beacon_sdk::plugin::SourceError;
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +15,7 @@ use std::time::Duration;
 ///
 /// Only the index is held in memory (40 bytes per sample); media is read as it becomes due, on a
 /// thread that ends when this is dropped. Times start at zero. With `looped`, the file begins
-/// again when its longest track has ended: all tracks restart together, times go on without a
+/// again when its longest track has ended: all tracks restart together, a picture stands until then, times go on without a
 /// step back, and every round begins with a keyframe. A caller that is too slow makes the file
 /// wait; it then catches up.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ impl Mp4File {
         }
         let tracks = reader.tracks().to_vec();
         let name = path.display().to_string();
-        let feed = Feed::spawn("beacon-mp4", move |outlet| play(reader, &round, looped, &name, outlet))?;
+        let feed =
+            Feed::spawn("beacon-mp4", move |outlet| play(reader, &round, looped, &name, outlet))?;
         Ok(Self { feed, tracks })
     }
 
@@ -82,6 +83,8 @@ struct Round {
     /// Per track, the ticks of its timescale that are time zero.
     starts: Vec<u64>,
     timescales: Vec<u32>,
+    /// Per track, when its last sample begins, in ticks of the file; only of video.
+    lasts: Vec<Option<u64>>,
     /// Length in seconds, as a fraction: ticks and timescale of the track that ends last.
     length: (u64, u32),
 }
@@ -120,7 +123,24 @@ impl Round {
             }
         }
         let timescales = reader.tracks().iter().map(|track| track.timescale).collect();
-        Ok(Self { starts, timescales, length })
+        let last = |track: &Track| {
+            let last = reader.samples(track.id).last().filter(|_| track.is_video())?;
+            Some(last.dts)
+        };
+        let lasts = reader.tracks().iter().map(last).collect();
+        Ok(Self { starts, timescales, lasts, length })
+    }
+
+    /// Puts an object of round `count` in its place on the endless timeline. The last picture
+    /// stands until the next round begins, as players take a hole for a fault.
+    fn place(&self, track: usize, count: u64, object: &mut Object) {
+        let last = self.lasts[track] == Some(object.dts);
+        let dts = (object.dts - self.starts[track]).saturating_add(self.offset(track, count));
+        if last {
+            let stands = self.offset(track, count.saturating_add(1)).saturating_sub(dts);
+            object.duration = u32::try_from(stands).unwrap_or(object.duration);
+        }
+        object.dts = dts;
     }
 
     /// Ticks of a track by which round `count` is later than the first; counted from the first, so
@@ -155,7 +175,7 @@ fn play(
             let Some(at) = tracks.iter().position(|track| track.id == object.track) else {
                 continue;
             };
-            object.dts = (object.dts - round.starts[at]).saturating_add(round.offset(at, count));
+            round.place(at, count, &mut object);
             let due = Duration::from_micros(tracks[at].micros(object.dts));
             outlet.wait_until(due)?;
             object.captured = outlet.unix(due);

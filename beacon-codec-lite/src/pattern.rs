@@ -50,8 +50,13 @@ fn checksum(millis: u32) -> u8 {
     millis.to_be_bytes().iter().fold(0x5a, |sum: u8, byte| sum.rotate_left(1) ^ byte)
 }
 
+/// Rounded down, since chroma has half the size.
+fn even(value: usize) -> usize {
+    value & !1
+}
+
 fn cell_width(width: usize) -> usize {
-    width / CELLS & !1
+    even(width / CELLS)
 }
 
 /// Reads the strip from the luma plane of a decoded picture, `stride` bytes from row to row.
@@ -99,7 +104,7 @@ impl Picture {
         let data = vec![128; width * height * 3 / 2];
         let mut picture = Self { width, height, data, background: Vec::new() };
         for (at, colour) in BARS.into_iter().enumerate() {
-            let left = at * width / 8 & !1;
+            let left = even(at * width / 8);
             picture.fill((left, 0), (width - left, height), colour);
         }
         picture.background.clone_from(&picture.data);
@@ -119,20 +124,19 @@ impl Picture {
     pub fn draw(&mut self, number: u64, captured: Instant) {
         self.data.copy_from_slice(&self.background);
         let (width, height) = (self.width, self.height);
-        let side = (height / 8).max(16) & !1;
+        let side = even((height / 8).max(16));
         let way = (width - side) as u64;
-        let left = (number * 4 % way) as usize & !1;
+        let left = even((number * 4 % way) as usize);
         let millis = captured.as_micros() / 1000;
         let colour = if millis % 1000 < TICK_MS { WHITE } else { VIOLET };
-        self.fill((left, height / 2 & !1), (side, side), colour);
+        self.fill((left, even(height / 2)), (side, side), colour);
         self.clock(millis);
         self.strip(strip_millis(captured));
     }
 
     fn clock(&mut self, millis: u64) {
-        // 13 characters of 4 pixels fill at most half the width.
-        let pixel = (self.height / 60).min(self.width / 110).max(1) * 2;
-        let pixel = if pixel > 2 { pixel / 2 & !1 } else { 2 }.max(2);
+        // 12 characters, 49 font pixels in all, fill at most half the width.
+        let pixel = even((self.height / 60).min(self.width / 98)).max(2);
         let seconds = millis / 1000;
         let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
         let text = format!("{hours:02}:{minutes:02}:{:02}:{:03}", seconds % 60, millis % 1000);
@@ -174,6 +178,7 @@ impl Picture {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -181,7 +186,8 @@ mod tests {
     fn the_strip_reads_back() {
         for (width, height) in [(176, 96), (320, 180), (640, 360), (848, 480), (1920, 1080)] {
             let mut picture = Picture::new(width, height);
-            for micros in [0, 1_763_630_400_123_999, u64::from(u32::MAX) * 1000, 4_294_967_296_000] {
+            for micros in [0, 1_763_630_400_123_999, u64::from(u32::MAX) * 1000, 4_294_967_296_000]
+            {
                 let captured = Instant::from_micros(micros);
                 picture.draw(micros % 1000, captured);
                 let read = read_strip(picture.planes().0, width, width, height);

@@ -38,6 +38,8 @@ pub struct TestPatternOptions {
     pub group: Duration,
     /// Bits per second of the sound, 6000–510,000; `None` for a picture without sound.
     pub audio_bitrate: Option<u32>,
+    /// Running time after which the pattern ends; `None` is never.
+    pub duration: Option<Duration>,
 }
 
 impl Default for TestPatternOptions {
@@ -51,13 +53,14 @@ impl Default for TestPatternOptions {
             video_bitrate: 800_000,
             group: Duration::from_secs(2),
             audio_bitrate: Some(64_000),
+            duration: None,
         }
     }
 }
 
 impl TestPatternOptions {
     fn check(&self) -> Result<(), SourceError> {
-        let even = self.width % 2 == 0 && self.height % 2 == 0;
+        let even = self.width.is_multiple_of(2) && self.height.is_multiple_of(2);
         let rules = [
             (even && (176..=3840).contains(&self.width), "width must be even, 176 to 3840"),
             (even && (96..=2160).contains(&self.height), "height must be even, 96 to 2160"),
@@ -171,7 +174,9 @@ impl Run {
 
     fn run(mut self, outlet: &mut Outlet) -> Result<(), Stop> {
         let (mut frame, mut packet) = (0_u64, 0_u64);
-        loop {
+        let end = self.options.duration.unwrap_or(Duration::MAX);
+        // Sound that is heard after the last frame is left out with it.
+        while self.options.due(frame) < end {
             // A microphone hands a packet over when its last sample has been heard.
             let heard = Duration::from_millis((packet + 1).saturating_mul(20));
             if self.tone.is_some() && heard < self.options.due(frame) {
@@ -189,6 +194,7 @@ impl Run {
                 frame += 1;
             }
         }
+        Ok(())
     }
 
     fn show(&mut self, outlet: &Outlet, frame: u64) -> Result<(), Stop> {
@@ -304,6 +310,7 @@ fn level(options: &TestPatternOptions) -> u8 {
 const _: () = assert!(PACKET * 50 == RATE);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -75,6 +75,7 @@ fn tick(sample: u64) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use opus_rs::OpusDecoder;

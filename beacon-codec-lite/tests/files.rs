@@ -136,6 +136,8 @@ async fn a_loop_goes_on_without_a_step() {
         let (round, place) = (at as u64 / 10, at as u64 % 10);
         assert_eq!(frame.dts, round * 19_800 + place * 1800);
         assert_eq!(frame.keyframe, place % 5 == 0);
+        // The last picture stands until the sound has ended too.
+        assert_eq!(frame.duration, if place == 9 { 3600 } else { 1800 });
     }
     for (at, packet) in played[1].iter().enumerate() {
         assert_eq!(packet.dts, at as u64 * 960);

@@ -47,8 +47,7 @@ fn decode(track: &Track, objects: &[Object]) -> usize {
 #[tokio::test]
 async fn keyframes_sound_and_strip() {
     let group = Duration::from_millis(500);
-    let mut source =
-        TestPattern::new(TestPatternOptions { group, ..Default::default() }).unwrap();
+    let mut source = TestPattern::new(TestPatternOptions { group, ..Default::default() }).unwrap();
     let begun = Instant::now();
     let (tracks, objects) = collect(&mut source, 1600).await;
     assert!(begun.elapsed() >= Duration::from_millis(1600), "no faster than a camera");
@@ -62,7 +61,6 @@ async fn keyframes_sound_and_strip() {
         assert_eq!(object.keyframe, last_group != Some(group), "at {}", object.dts);
         last_group = Some(group);
     }
-    assert_eq!(objects.iter().filter(|object| object.keyframe && object.track == tracks[0].id).count(), 4);
     assert!(decode(&tracks[0], &objects) >= 5);
     let sound: Vec<_> = objects.iter().filter(|object| object.track == tracks[1].id).collect();
     assert!(sound.iter().all(|object| object.keyframe && object.duration == 960));
@@ -72,13 +70,16 @@ async fn keyframes_sound_and_strip() {
 #[tokio::test]
 async fn every_size_survives_the_encoder() {
     // The smallest, one that no macroblock divides, and one with a cropped last row.
-    for (width, height, video_bitrate) in [(176, 96, 100_000), (426, 240, 300_000), (848, 480, 800_000)] {
+    for (width, height, video_bitrate) in
+        [(176, 96, 100_000), (426, 240, 300_000), (848, 480, 800_000)]
+    {
         let options = TestPatternOptions {
             width,
             height,
             video_bitrate,
             fps: 15,
             audio_bitrate: None,
+            duration: None,
             group: Duration::from_millis(200),
         };
         let mut source = TestPattern::new(options).unwrap();

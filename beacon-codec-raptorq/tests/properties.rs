@@ -56,7 +56,8 @@ proptest! {
         let payload = payload(&layout, seed);
         let mut symbols = all(&mut code, &layout, &payload);
         shuffle(&mut symbols, seed);
-        symbols.truncate((symbols.len() - lost).max(usize::from(layout.source()) + 2));
+        let left = symbols.len().saturating_sub(lost);
+        symbols.truncate(left.max(usize::from(layout.source()) + 2));
         prop_assert_eq!(code.recover(&layout, &symbols).unwrap(), Some(payload));
     }
 

@@ -3,8 +3,10 @@
 use crate::h264::Bits;
 
 /// Samples per second by index (ISO/IEC 14496-3 table 1.18).
-const RATES: [u32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
+const RATES: [u32; 13] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000,
+    7350,
+];
 
 /// What an AudioSpecificConfig says of the sound.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -46,6 +48,7 @@ impl AudioSpecificConfig {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 mod sps;
 
-pub use sps::Sps;
 pub(crate) use sps::Bits;
+pub use sps::Sps;
 
 const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
@@ -170,6 +170,7 @@ pub fn to_annex_b(config: &[u8], data: &[u8], keyframe: bool) -> Option<Vec<u8>>
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

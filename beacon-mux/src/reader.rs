@@ -83,8 +83,8 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Self { input, len, movie, tracks, torn: scan.torn, cursor })
     }
 
-    /// The tracks that can be carried; at least one. A video track of a codec that cannot be
-    /// carried is an error of [`open`](Reader::open), other tracks are left out.
+    /// The tracks that can be carried and have samples; at least one. A video track of a codec that
+    /// cannot be carried is an error of [`open`](Reader::open), other tracks are left out.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }
@@ -123,7 +123,8 @@ impl<R: Read + Seek> Reader<R> {
             let Some(sample) = track.samples.get(self.cursor[at]) else { continue };
             let earlier = next.is_none_or(|(other, best)| {
                 let (scale, other) = (track.timescale, self.movie.tracks[other].timescale);
-                u128::from(sample.dts) * u128::from(other) < u128::from(best.dts) * u128::from(scale)
+                u128::from(sample.dts) * u128::from(other)
+                    < u128::from(best.dts) * u128::from(scale)
             });
             if earlier {
                 next = Some((at, *sample));
@@ -185,11 +186,14 @@ impl Scan {
             if at == 0 && !header.is_some_and(|header| begins_mp4(header.kind)) {
                 return Err(ReadError::NotMp4);
             }
-            let Some(header) = header else { return self.ends_early() };
-            let end = header.size.map_or(Some(self.len), |size| at.checked_add(size));
-            self.mdat |= header.kind == *b"mdat";
-            let Some(end) = end.filter(|end| *end <= self.len) else {
-                return self.ends_early();
+            self.mdat |= header.is_some_and(|header| header.kind == *b"mdat");
+            let whole = header.and_then(|header| {
+                let end = header.size.map_or(Some(self.len), |size| at.checked_add(size))?;
+                (end <= self.len).then_some((header, end))
+            });
+            let Some((header, end)) = whole else {
+                self.ends_early();
+                return Ok(());
             };
             input.seek(SeekFrom::Start(at + header.len))?;
             if !self.enter(input, header.kind, at, end - at - header.len)? {
@@ -235,15 +239,10 @@ impl Scan {
         Ok(true)
     }
 
-    /// The last box is not whole: normal for a recording that was killed.
-    fn ends_early(&mut self) -> Result<(), ReadError> {
+    /// The last box is not whole: normal for a recording that was killed. In an ordinary file the
+    /// sample tables have told whether media is missing; without `moov`, the caller does.
+    fn ends_early(&mut self) {
         self.torn = self.movie.as_ref().is_some_and(|movie| movie.fragmented);
-        if self.torn || self.movie.is_none() {
-            // Without `moov`, the caller says what is missing.
-            return Ok(());
-        }
-        // Whether all samples of an ordinary file are there, `finish` has checked by offset.
-        Ok(())
     }
 }
 

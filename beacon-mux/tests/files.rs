@@ -9,9 +9,10 @@ use beacon_sdk::SegmentId;
 use beacon_sdk::media::Track;
 use common::{aac, audio, id, object, video};
 use mp4_atom::{
-    Ctts, CttsEntry, Decode, Edts, Elst, ElstEntry, Encode, Mdat, Moov, Stco, Stsc, StscEntry, Stss,
-    Stsz, StszSamples, Stts, SttsEntry,
+    Ctts, CttsEntry, Decode, Edts, Elst, ElstEntry, Encode, Mdat, Moov, Stco, Stsc, StscEntry,
+    Stss, Stsz, StszSamples, Stts, SttsEntry,
 };
+use proptest::prelude::*;
 use std::io::Cursor;
 
 /// The `moov` our writer makes, without its fragment defaults, to be filled with tables.
@@ -81,12 +82,15 @@ fn ordinary_file_with_b_frames_and_edit_lists() {
         .map(|s| (s.dts, s.dts as i64 + i64::from(s.cts), s.size, s.keyframe))
         .collect();
     // One frame (3000 ticks) is taken off by the edit list and given to all tracks.
-    assert_eq!(shown, [
-        (0, 3000, 40, true),
-        (3000, 12_000, 10, false),
-        (6000, 6000, 5, false),
-        (9000, 9000, 5, false)
-    ]);
+    assert_eq!(
+        shown,
+        [
+            (0, 3000, 40, true),
+            (3000, 12_000, 10, false),
+            (6000, 6000, 5, false),
+            (9000, 9000, 5, false)
+        ]
+    );
     // 3000/90000 s is 1470 ticks at 44.1 kHz; priming takes 1024 of them.
     let sound: Vec<_> = reader.samples(id(1)).iter().map(|s| s.dts).collect();
     assert_eq!(sound, [446, 1470, 2494]);
@@ -182,4 +186,29 @@ fn claims_beyond_the_file_allocate_nothing() {
     assert!(matches!(error, ReadError::Malformed(_)), "{error}");
     let huge = [&[0, 0, 0, 1][..], b"moov", &u64::MAX.to_be_bytes()].concat();
     assert!(matches!(Reader::open(Cursor::new(huge)), Err(ReadError::Truncated(_))));
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut file = ordinary();
+        for (at, byte) in changes {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if let Some(cut) = cut {
+            file.truncate(cut.index(file.len()));
+        }
+        if let Ok(mut reader) = Reader::open(Cursor::new(&file)) {
+            let mut bytes = 0;
+            while let Ok(Some(object)) = reader.next_object() {
+                bytes += object.data.len();
+            }
+            // Each sample lies in the file, and there are fewer of them than bytes.
+            prop_assert!(bytes <= file.len() * file.len());
+        }
+    }
 }

@@ -134,10 +134,10 @@ fn a_sample_lasts_until_the_next_one() {
     let mut file = init_segment(&[video(0)]).unwrap();
     file.extend(fragment(SegmentId { track: id(0), seq: 0 }, &dropped).unwrap());
     let (_, objects) = read_back(file);
-    assert_eq!(objects.iter().map(|o| (o.dts, o.duration)).collect::<Vec<_>>(), [
-        (0, 9000),
-        (9000, 3000)
-    ]);
+    assert_eq!(
+        objects.iter().map(|o| (o.dts, o.duration)).collect::<Vec<_>>(),
+        [(0, 9000), (9000, 3000)]
+    );
 }
 
 #[test]
@@ -190,9 +190,8 @@ fn segment(track: u8, seq: u32, group_start: bool) -> Playout {
 #[test]
 fn a_late_recording_is_the_tail_of_an_early_one() {
     let tracks = Playout::Tracks(vec![video(0), audio(1)]);
-    let playout: Vec<_> = (0..12)
-        .flat_map(|seq| [segment(0, seq, seq % 4 == 0), segment(1, seq, true)])
-        .collect();
+    let playout: Vec<_> =
+        (0..12).flat_map(|seq| [segment(0, seq, seq % 4 == 0), segment(1, seq, true)]).collect();
     let record = |items: &[Playout]| {
         let mut recorder = Recorder::new();
         let mut file = Vec::new();

@@ -15,9 +15,9 @@ pub mod policy;
 mod rng;
 #[cfg(feature = "tokio")]
 mod runtime;
+pub mod signaling;
 mod stats;
 pub mod ticket;
-pub mod signaling;
 mod time;
 pub mod wire;
 
@@ -33,7 +33,7 @@ pub use plugin::{
 };
 pub use rng::Rng;
 #[cfg(feature = "tokio")]
-pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Watch};
+pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Stopper, Watch};
 pub use stats::{LinkStats, Percentiles, Stats};
 pub use ticket::{Ticket, TicketError};
 pub use time::Instant;

@@ -1,10 +1,16 @@
-//! Everything the core ships runs the suite of its trait.
+//! Everything the core ships runs the suite of its trait. So do the small ones written here,
+//! which show that the suites of traits without an implementation in the core can be kept.
 #![cfg(feature = "conformance")]
 #![allow(clippy::unwrap_used)]
 
-use beacon_sdk::conformance::TransportFixture;
-use beacon_sdk::memory::MemoryNetwork;
-use beacon_sdk::{PeerId, Transport};
+#[path = "specimens/good.rs"]
+mod good;
+
+use beacon_sdk::conformance::{RendezvousFixture, SinkFixture, SourceFixture, TransportFixture};
+use beacon_sdk::memory::{MemoryNetwork, MemoryRendezvous};
+use beacon_sdk::policy::{DeadlineFirst, MeshScore, OpenLedger, Plain, PushPull, RarestFirst};
+use beacon_sdk::{Config, Identity, PeerId, Rendezvous, Sink, Source, Transport};
+use good::{Clip, Greedy, Recorder};
 
 struct Memory(MemoryNetwork);
 
@@ -20,4 +26,86 @@ fn memory() -> Memory {
 
 mod memory_transport {
     beacon_sdk::transport_conformance!(super::memory);
+}
+
+struct Hub(MemoryRendezvous);
+
+impl RendezvousFixture for Hub {
+    async fn client(&mut self, _me: &Identity) -> Box<dyn Rendezvous> {
+        Box::new(self.0.client())
+    }
+
+    async fn interrupt(&mut self) -> bool {
+        self.0.stop();
+        self.0.start();
+        true
+    }
+}
+
+fn hub() -> Hub {
+    Hub(MemoryRendezvous::new())
+}
+
+mod memory_rendezvous {
+    beacon_sdk::rendezvous_conformance!(super::hub);
+}
+
+mod greedy {
+    beacon_sdk::scheduler_conformance!(|| super::Greedy);
+}
+
+mod push_pull {
+    beacon_sdk::scheduler_conformance!(|| super::PushPull::new(&super::Config::default()));
+}
+
+mod rarest_first {
+    beacon_sdk::scheduler_conformance!(super::RarestFirst::default);
+}
+
+mod deadline_first {
+    beacon_sdk::scheduler_conformance!(super::DeadlineFirst::default);
+}
+
+mod mesh_score {
+    beacon_sdk::scorer_conformance!(super::MeshScore::default);
+}
+
+mod open_ledger {
+    beacon_sdk::ledger_conformance!(|_| super::OpenLedger::default());
+}
+
+mod plain {
+    beacon_sdk::erasure_conformance!(|| Box::new(super::Plain));
+}
+
+struct Clips;
+
+impl SourceFixture for Clips {
+    async fn open(&mut self) -> Box<dyn Source> {
+        Box::new(Clip::new())
+    }
+}
+
+fn clips() -> Clips {
+    Clips
+}
+
+mod clip {
+    beacon_sdk::source_conformance!(super::clips);
+}
+
+struct Recorders;
+
+impl SinkFixture for Recorders {
+    async fn open(&mut self) -> Box<dyn Sink> {
+        Box::new(Recorder::default())
+    }
+}
+
+fn recorders() -> Recorders {
+    Recorders
+}
+
+mod recorder {
+    beacon_sdk::sink_conformance!(super::recorders);
 }

@@ -24,18 +24,37 @@
 //! retransmission). Announced in band they would turn reliable on the accepting side, as
 //! measured with `webrtc` 0.21.1.
 //!
+//! Before a link is reported both ends say `open` on the control lane, as text; frames are binary.
+//! The reason is in the stack: what reaches a negotiated channel before it is open there is
+//! acknowledged and lost, even on the reliable lane.
+//!
+//! Who the peer is, is not known here. [`Link::binding`](beacon_sdk::plugin::Link::binding) is a
+//! SHA-256 over both DTLS certificates' fingerprints; the engine's handshake signs it.
+//!
+//! # Signals
+//! JSON of at most 16 KiB, one to a few per set-up and direction: `offer`, `answer`, `candidates` and
+//! `full`, each with the version and the name of the dial. Names of hidden hosts (`.local`) are
+//! neither sent nor tried, and multicast DNS is off.
+//!
 //! # What it costs
 //! One UDP socket per local address and two tasks per link, about 260 KB of memory. A frame that
 //! is sent is copied once, because the stack wants a buffer of its own; the last holder of a
 //! frame is spared that copy.
 
+// Signals and bindings are the same on every platform; only the native backend uses them so far.
+#![cfg_attr(target_family = "wasm", allow(dead_code))]
+
 mod binding;
 mod config;
 #[cfg(not(target_family = "wasm"))]
 mod native;
+#[cfg(not(target_family = "wasm"))]
+mod rendezvous;
 mod sdp;
 mod signal;
 
 pub use config::{IceServer, WebRtcConfig, WebRtcConfigError};
 #[cfg(not(target_family = "wasm"))]
 pub use native::{WebRtc, WebRtcCounters};
+#[cfg(not(target_family = "wasm"))]
+pub use rendezvous::SignalClient;

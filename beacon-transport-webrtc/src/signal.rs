@@ -10,7 +10,7 @@ const VERSION: u8 = 1;
 /// Candidates in one signal, and in one set-up, at most. A peer can name any address as a
 /// candidate and we then send a few connectivity checks there: this bounds what a stranger can
 /// make us send.
-pub(crate) const CANDIDATES_MAX: usize = 32;
+pub(crate) const CANDIDATES_MAX: usize = 16;
 /// Bytes of a candidate at most; real ones have about 100.
 const CANDIDATE_BYTES_MAX: usize = 256;
 

@@ -28,6 +28,8 @@ const PACKAGES: &[Package] = &[
     package("g++", "fuzz", "libFuzzer is C++"),
     package("python3", "xtask", "fetches the real clip"),
     package("python3-pip", "xtask", "fetches the real clip"),
+    package("ffmpeg", "beacon-mux", "ffprobe: an independent reader of what the muxer writes"),
+    package("xvfb", GST, "a screen for the window's tests"),
     package("pkg-config", GST, "finds GStreamer when building"),
     package("libgstreamer1.0-dev", GST, "GStreamer itself"),
     package(
@@ -82,7 +84,8 @@ pub(crate) fn gst_command(args: &[String]) -> Result<(), Failure> {
     if let Some(arg) = args.first() {
         return Err(Failure::Usage(format!("setup-gst takes no argument, got '{arg}'")));
     }
-    let wanted: Vec<&Package> = PACKAGES.iter().filter(|package| package.folder == GST).collect();
+    let wanted: Vec<&Package> =
+        PACKAGES.iter().filter(|package| package.folder == GST && package.name != "xvfb").collect();
     packages(&wanted)?;
     Ok(())
 }

@@ -150,7 +150,8 @@ impl Movie {
                 track.samples.iter_mut().for_each(|sample| sample.keyframe = true);
             }
         }
-        if self.tracks.iter().all(|track| track.samples.is_empty()) {
+        self.tracks.retain(|track| !track.samples.is_empty());
+        if self.tracks.is_empty() {
             return Err(if self.fragmented {
                 ReadError::Truncated("it has tracks but not one whole fragment")
             } else {
@@ -166,8 +167,7 @@ impl MovieTrack {
         let tkhd = child(trak, b"tkhd").unwrap_or_default();
         let at = if tkhd.first() == Some(&1) { 20 } else { 12 };
         let mp4_id = tkhd.get(at..).and_then(|bytes| bytes.first_chunk());
-        let mp4_id =
-            mp4_id.ok_or(ReadError::Malformed("a track has no number (`tkhd`)"))?;
+        let mp4_id = mp4_id.ok_or(ReadError::Malformed("a track has no number (`tkhd`)"))?;
         let mdhd = descend(trak, &[b"mdia", b"mdhd"])
             .ok_or(ReadError::Malformed("a track has no timescale (`mdhd`)"))?;
         let mdhd: Mdhd = decode(mdhd, "`mdhd` cannot be read")?;
@@ -188,7 +188,8 @@ impl MovieTrack {
             ReadError::Malformed("a track's size, rate, timescale or configuration is out of range")
         })?;
         if let Some(elst) = descend(trak, &[b"edts", b"elst"]) {
-            track.edit = edit(&decode(elst, "`elst` cannot be read")?, movie_scale, mdhd.timescale)?;
+            track.edit =
+                edit(&decode(elst, "`elst` cannot be read")?, movie_scale, mdhd.timescale)?;
         }
         Ok(track)
     }
@@ -197,7 +198,9 @@ impl MovieTrack {
     pub(super) fn describe(&self) -> Track {
         let bytes: u64 = self.samples.iter().map(|sample| u64::from(sample.size)).sum();
         let span = match (self.samples.first(), self.samples.last()) {
-            (Some(first), Some(last)) => (last.dts - first.dts).saturating_add(last.duration.into()),
+            (Some(first), Some(last)) => {
+                (last.dts - first.dts).saturating_add(last.duration.into())
+            }
             _ => 0,
         };
         let bits = u128::from(bytes) * 8 * u128::from(self.timescale) / u128::from(span.max(1));

@@ -37,9 +37,7 @@ pub(super) fn samples(
         let mut run = Run {
             data: base,
             dts: match child(traf, b"tfdt") {
-                Some(tfdt) => {
-                    decode::<Tfdt>(tfdt, "`tfdt` cannot be read")?.base_media_decode_time
-                }
+                Some(tfdt) => decode::<Tfdt>(tfdt, "`tfdt` cannot be read")?.base_media_decode_time,
                 None => track.end,
             },
             duration: tfhd.default_sample_duration.unwrap_or(track.trex.default_sample_duration),
@@ -57,7 +55,7 @@ pub(super) fn samples(
             }
             room -= trun.samples.len();
             for entry in &trun.samples {
-                samples.extend(run.sample(&entry)?.filter(|sample| sample.size > 0));
+                samples.extend(Some(run.sample(&entry)?).filter(|sample| sample.size > 0));
                 if run.data > file_len {
                     return Ok(false);
                 }
@@ -88,7 +86,7 @@ struct Run {
 }
 
 impl Run {
-    fn sample(&mut self, entry: &TrunEntry) -> Result<Option<Sample>, ReadError> {
+    fn sample(&mut self, entry: &TrunEntry) -> Result<Sample, ReadError> {
         let duration = entry.duration.unwrap_or(self.duration);
         let size = entry.size.unwrap_or(self.size);
         let cts = entry.cts.unwrap_or(0);
@@ -104,6 +102,6 @@ impl Run {
         };
         self.data = self.data.checked_add(size.into()).ok_or(RANGE)?;
         self.dts = self.dts.checked_add(duration.into()).ok_or(RANGE)?;
-        Ok(Some(sample))
+        Ok(sample)
     }
 }

@@ -211,9 +211,10 @@ impl<'f, F: TransportFixture> Lab<'f, F> {
     pub(super) async fn settle(&mut self) {
         let end = Instant::now() + self.fixture.patience();
         loop {
-            let before: usize = self.ends.iter().map(|end| end.log.len()).sum();
+            let told = |ends: &[End]| ends.iter().map(|end| end.log.len()).sum::<usize>();
+            let before = told(&self.ends);
             self.wait(QUIET, |_| false).await;
-            if before == self.ends.iter().map(|end| end.log.len()).sum() || Instant::now() >= end {
+            if told(&self.ends) == before || Instant::now() >= end {
                 return;
             }
         }

@@ -30,9 +30,20 @@
 //! is a panic whose message starts with the clause. Waits have generous hang guards; nothing
 //! else depends on the clock. Not covered by semantic versioning.
 
+pub mod erasure;
 mod lab;
+pub mod ledger;
+pub mod rendezvous;
+pub mod scheduler;
+pub mod scorer;
+pub mod sink;
+pub mod source;
 pub mod transport;
+mod views;
 
+pub use rendezvous::RendezvousFixture;
+pub use sink::{SinkFixture, sample};
+pub use source::SourceFixture;
 pub use transport::TransportFixture;
 
 use core::future::{Future, poll_fn};
@@ -87,6 +98,18 @@ macro_rules! __conformance_tests {
                 let mut fixture = $make();
                 $crate::conformance::$suite::$clause(&mut fixture).await;
             });
+        }
+    )*};
+}
+
+/// One `#[test]` per listed body of a pure trait; the bodies take the constructor `$make`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pure_conformance_tests {
+    ($make:expr, $suite:ident, $($clause:ident)*) => {$(
+        #[test]
+        fn $clause() {
+            $crate::conformance::$suite::$clause($make);
         }
     )*};
 }

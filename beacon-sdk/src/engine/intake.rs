@@ -55,13 +55,17 @@ impl Engine {
         if self.publisher.is_some() {
             return;
         }
-        let known = self.description.as_ref().map(|(description, _)| description.revision);
+        let known = self.description.as_ref().map(|(d, _)| (d.revision, d.stripes));
         let description = match Description::open(self.broadcast, &record) {
             Ok(description) => description,
             Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
             Err(_) => return self.ban(from, Offence::BrokenFrame),
         };
-        if known.is_some_and(|known| description.revision <= known) {
+        // Feeds and segments are laid out by the first description's stripes: a revision that
+        // changes them cannot be followed.
+        if known.is_some_and(|(revision, stripes)| {
+            description.revision <= revision || description.stripes != stripes
+        }) {
             return;
         }
         if known.is_none() {

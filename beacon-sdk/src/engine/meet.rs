@@ -13,6 +13,9 @@ use core::time::Duration;
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Peers suggested to one that is turned away, or told to a new neighbour.
 const SUGGESTED: usize = 8;
+/// Peers above the limit of links that may be told so at the same time; further ones are closed
+/// without a word.
+const TURNED_AWAY_MAX: usize = 32;
 /// Odd but harmless frames of one neighbour before the link is closed.
 const ODDITIES_MAX: u16 = 200;
 
@@ -22,12 +25,16 @@ impl Engine {
         if self.links.banned(&link.peer) {
             return self.output(Output::Close { peer: link.peer, reason: CloseReason::Protocol });
         }
+        let links_max = usize::from(self.config.links_max);
+        if self.peers.len() >= links_max + TURNED_AWAY_MAX {
+            return self.output(Output::Close { peer: link.peer, reason: CloseReason::Full });
+        }
         let Some(key) = self.peers.add(link.peer, link.binding, self.now) else {
             return tracing::warn!(peer = ?link.peer, "second link reported by the transport");
         };
-        if self.peers.len() > usize::from(self.config.links_max) {
+        if self.peers.len() > links_max {
             let peers = self.links.sample(SUGGESTED, &mut self.rng);
-            return self.send(key, &Message::Farewell { reason: FarewellReason::Full, peers });
+            return self.turn_away(key, FarewellReason::Full, peers);
         }
         let mut hello = Hello {
             version_min: PROTOCOL_VERSION,
@@ -43,12 +50,11 @@ impl Engine {
 
     pub(super) fn on_hello(&mut self, from: PeerKey, hello: &Hello) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let refuse = |reason| Message::Farewell { reason, peers: Vec::new() };
         if hello.version_min > PROTOCOL_VERSION || hello.version_max < PROTOCOL_VERSION {
-            return self.send(from, &refuse(FarewellReason::Version));
+            return self.turn_away(from, FarewellReason::Version, Vec::new());
         }
         if hello.broadcast != self.broadcast {
-            return self.send(from, &refuse(FarewellReason::Broadcast));
+            return self.turn_away(from, FarewellReason::Broadcast, Vec::new());
         }
         let transcript = hello.transcript(&peer.binding, &self.me);
         let proven = hello.peer == peer.id
@@ -62,6 +68,15 @@ impl Engine {
         self.observe(id, Observation::Connected);
         self.event(Event::PeerJoined { peer: id });
         self.welcome(from);
+    }
+
+    /// Says farewell to a peer that is not to become a neighbour. It closes the link, or the time
+    /// to prove itself runs out.
+    fn turn_away(&mut self, key: PeerKey, reason: FarewellReason, peers: Vec<PeerId>) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.turned_away = true;
+        }
+        self.send(key, &Message::Farewell { reason, peers });
     }
 
     /// Tells a new neighbour what there is.

@@ -95,6 +95,8 @@ pub struct Engine {
     pacer: Pacer,
     out: VecDeque<Output>,
     stats: Stats,
+    /// The counters as they were when the broadcast ended.
+    at_end: Option<Stats>,
     /// Tracks this peer carries: bit i is track i.
     tracks: u64,
     /// What neighbours were last told.
@@ -177,6 +179,7 @@ impl Engine {
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
             stats: Stats::default(),
+            at_end: None,
             tracks: if tracks == 0 { u64::MAX } else { tracks },
             status: Status::default(),
             turn: 0,
@@ -249,7 +252,11 @@ impl Engine {
                 let after = self.now.since(self.joined);
                 self.event(Event::Started { after });
             }
-            Playout::End => self.event(Event::Ended),
+            Playout::End => {
+                // What the mesh was like; neighbours now leave one after the other.
+                self.at_end = Some(self.stats());
+                self.event(Event::Ended);
+            }
             _ => {}
         }
         Some(item)
@@ -339,12 +346,10 @@ impl Engine {
             self.feeds.stripes.iter().filter_map(|feed| feed.parent).collect();
         parents.sort_unstable();
         parents.dedup();
-        let depth = (0..self.feeds.count()).filter_map(|stripe| self.feeds.depth(stripe)).max();
         let ledger = &self.parts.ledger;
         let owed: i64 = self.peers.ready().map(|(_, p)| ledger.standing(p.id).balance).sum();
-        Stats {
+        let now = Stats {
             latency_ms: self.player.latency().percentiles(),
-            hops_max: depth.unwrap_or(0),
             peers: self.peers.ready().count() as u64,
             parents: parents.len() as u64,
             children: self.feeds.children_total() as u64,
@@ -352,6 +357,16 @@ impl Engine {
             credits: owed.saturating_neg(),
             role: self.own_role(),
             ..self.stats.clone()
+        };
+        match &self.at_end {
+            Some(end) => Stats {
+                peers: end.peers,
+                parents: end.parents,
+                children: end.children,
+                credits: end.credits,
+                ..now
+            },
+            None => now,
         }
     }
 
@@ -361,7 +376,15 @@ impl Engine {
         let Some(key) = self.peers.key(&from) else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.heard = self.now;
-        let ready = peer.ready;
+        let caps = Self::caps_needed();
+        let limit = match lane {
+            Lane::Control => caps.control_frame_max,
+            Lane::Data => caps.data_frame_max,
+        };
+        if frame.len() > limit {
+            return self.ban(key, Offence::BrokenFrame);
+        }
+        let (ready, turned_away) = (peer.ready, peer.turned_away);
         match lane {
             Lane::Data if ready => match SymbolHeader::decode(&frame) {
                 Ok(header) => self.on_symbol(key, header, frame),
@@ -373,6 +396,8 @@ impl Engine {
                 self.stats.bytes_control += frame.len() as u64;
                 match Message::decode(frame) {
                     Ok(message) if ready => self.on_message(key, message),
+                    // It crossed our farewell on the way.
+                    Ok(Message::Hello(_)) if turned_away => {}
                     Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
                     Ok(Message::Farewell { reason, peers }) => {
                         self.on_farewell(key, reason, &peers)

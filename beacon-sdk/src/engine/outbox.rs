@@ -125,7 +125,7 @@ impl Outbox {
 pub(super) struct Pacer {
     /// Bytes per second; `None` is no limit.
     rate: Option<u64>,
-    /// Thousandths of a byte.
+    /// Millionths of a byte: a byte per second is one per microsecond, so nothing is rounded.
     tokens: i64,
     last: Instant,
 }
@@ -133,6 +133,8 @@ pub(super) struct Pacer {
 /// The burst a limited uplink may send: 20 ms of its rate, and at least four symbols.
 const BURST: Duration = Duration::from_millis(20);
 const BURST_BYTES_MIN: u64 = 4600;
+/// Tokens per byte.
+const MICRO: u64 = 1_000_000;
 
 impl Pacer {
     pub(super) fn new(bits_per_second: Option<u64>, now: Instant) -> Self {
@@ -140,14 +142,14 @@ impl Pacer {
     }
 
     fn burst(rate: u64) -> i64 {
-        let bytes = (rate * BURST.as_millis() as u64 / 1000).max(BURST_BYTES_MIN);
-        i64::try_from(bytes * 1000).unwrap_or(i64::MAX)
+        let burst = u128::from(rate) * BURST.as_micros();
+        i64::try_from(burst.max(u128::from(BURST_BYTES_MIN * MICRO))).unwrap_or(i64::MAX)
     }
 
     /// Whether a symbol may go now.
     pub(super) fn open(&mut self, now: Instant) -> bool {
         let Some(rate) = self.rate else { return true };
-        let gained = u128::from(micros(now.since(self.last))) * u128::from(rate) / 1000;
+        let gained = u128::from(micros(now.since(self.last))) * u128::from(rate);
         self.last = self.last.max(now);
         let gained = i64::try_from(gained).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_add(gained).min(Self::burst(rate));
@@ -157,7 +159,8 @@ impl Pacer {
     /// A symbol of `bytes` went.
     pub(super) fn spend(&mut self, bytes: usize) {
         if self.rate.is_some() {
-            self.tokens -= i64::try_from(bytes * 1000).unwrap_or(i64::MAX);
+            let spent = i64::try_from(bytes as u64 * MICRO).unwrap_or(i64::MAX);
+            self.tokens = self.tokens.saturating_sub(spent);
         }
     }
 
@@ -165,7 +168,7 @@ impl Pacer {
     pub(super) fn opens_at(&self) -> Instant {
         match self.rate {
             Some(rate) if self.tokens <= 0 => {
-                let wait = self.tokens.unsigned_abs() * 1000 / rate + 1;
+                let wait = self.tokens.unsigned_abs() / rate + 1;
                 self.last + Duration::from_micros(wait)
             }
             _ => self.last,

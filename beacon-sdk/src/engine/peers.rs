@@ -20,6 +20,8 @@ pub(super) struct Peer {
     pub(super) binding: [u8; 32],
     /// The hello has been verified: the id is proven.
     pub(super) ready: bool,
+    /// It was told farewell instead of hello: whatever it says, it will not be ready.
+    pub(super) turned_away: bool,
     pub(super) since: Instant,
     pub(super) heard: Instant,
     pub(super) pinged: Instant,
@@ -88,6 +90,7 @@ impl Peer {
             id,
             binding,
             ready: false,
+            turned_away: false,
             since: now,
             heard: now,
             pinged: Instant::ZERO,

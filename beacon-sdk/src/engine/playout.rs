@@ -129,7 +129,7 @@ impl Player {
             let track = self.cursors[lead].track.id;
             let first = store.track(track).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
-                manifest.group_start.then(|| (id.seq, manifest.start, manifest.captured))
+                manifest.group_start.then_some((id.seq, manifest.start, manifest.captured))
             });
             let Some((seq, start, captured)) = first else { return };
             self.start_us = self.cursors[lead].track.micros(start);
@@ -141,7 +141,8 @@ impl Player {
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
                 let start = cursor.track.micros(manifest.start);
-                let end = start + cursor.track.micros(u64::from(manifest.duration));
+                let duration = cursor.track.micros(u64::from(manifest.duration));
+                let end = start.saturating_add(duration);
                 (end > self.start_us).then_some((id.seq, start, manifest.captured))
             });
             if let Some((seq, start, captured)) = found
@@ -209,7 +210,13 @@ impl Player {
             return None;
         }
         self.start(store, now);
-        let (at, id) = match self.step(store, description, now) {
+        let step = self.step(store, description, now);
+        if !matches!(step, Step::Wait(_)) && self.told != self.revision {
+            self.told = self.revision;
+            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
+            return Some(Playout::Tracks(tracks));
+        }
+        let (at, id) = match step {
             Step::Wait(_) => return self.finish(description),
             Step::Gap(at, id) => {
                 self.tell_gap(at, id, store, now, stats);
@@ -217,11 +224,6 @@ impl Player {
             }
             Step::Deliver(at, id) => (at, id),
         };
-        if self.told != self.revision {
-            self.told = self.revision;
-            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
-            return Some(Playout::Tracks(tracks));
-        }
         let content = store.content(id)?;
         let manifest = &content.manifest;
         let objects = content
@@ -298,7 +300,8 @@ impl Player {
         Some(Playout::End)
     }
 
-    /// When [`Player::poll`] may have something new though nothing arrives.
+    /// When [`Player::poll`] may have something new though nothing arrives. What can be had
+    /// already waits for the sink, not for the clock.
     pub(super) fn wakes_at(
         &self,
         store: &Store,
@@ -310,7 +313,7 @@ impl Player {
         }
         match self.step(store, description, now) {
             Step::Wait(at) => at,
-            Step::Deliver(..) | Step::Gap(..) => now,
+            Step::Deliver(..) | Step::Gap(..) => Instant::NEVER,
         }
     }
 }
@@ -326,7 +329,7 @@ impl Cursor {
         self.next = self.next.map(|seq| seq.saturating_add(1));
         if let Some(manifest) = played {
             let duration = self.track.micros(u64::from(manifest.duration));
-            self.edge_us = self.track.micros(manifest.start) + duration;
+            self.edge_us = self.track.micros(manifest.start).saturating_add(duration);
             self.edge_captured = manifest.captured + Duration::from_micros(duration);
         }
     }

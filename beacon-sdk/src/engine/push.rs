@@ -89,6 +89,8 @@ impl Engine {
             Switch::None => {}
         }
         if self.feeds.stripes[usize::from(stripe)].path != before {
+            let depth = self.feeds.depth(stripe).unwrap_or(0);
+            self.stats.hops_max = self.stats.hops_max.max(depth);
             self.tell_children(stripe);
             self.tell_soon();
         }

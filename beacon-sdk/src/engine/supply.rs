@@ -292,7 +292,8 @@ impl Engine {
         for track in wanted().filter(|track| track.id != lead.id) {
             let overlapping = self.store.track(track.id).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
-                let end = track.micros(manifest.start) + track.micros(manifest.duration.into());
+                let duration = track.micros(manifest.duration.into());
+                let end = track.micros(manifest.start).saturating_add(duration);
                 (end > start_us).then_some(id.seq)
             });
             if let Some(seq) = overlapping {

@@ -65,6 +65,6 @@ impl Segmenter {
 
     fn slot(&self, ticks: u64) -> u64 {
         // A tick's rounding must not pull a boundary frame into the slot before.
-        (self.track.micros(ticks) + 1) / self.segment_us
+        self.track.micros(ticks).saturating_add(1) / self.segment_us
     }
 }

@@ -37,7 +37,9 @@ pub struct MeshScore {
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    since: Instant,
+    /// When it was first of use. What speaks against a peer starts no age: else it could raise a
+    /// score in the long run.
+    since: Option<Instant>,
     /// The tick up to which all counts have decayed.
     tick: u64,
     /// Deliveries, up to [`PROVEN`]; they do not decay.
@@ -67,7 +69,7 @@ fn add(count: &mut u64, amount: u64) {
 impl Record {
     fn new(now: Instant) -> Self {
         Self {
-            since: now,
+            since: None,
             tick: tick(now),
             proofs: 0,
             bytes: 0,
@@ -100,7 +102,11 @@ impl Record {
         }
     }
 
-    fn note(&mut self, seen: Observation) {
+    fn note(&mut self, now: Instant, seen: Observation) {
+        use Observation::{Connected, RoundTrip, Useful};
+        if matches!(seen, Connected | Useful { .. } | RoundTrip(_)) {
+            self.since.get_or_insert(now);
+        }
         match seen {
             Observation::Connected | Observation::Duplicate { .. } => {}
             Observation::Useful { bytes } => {
@@ -129,15 +135,15 @@ impl Record {
         let latency = self.rtt.map_or(14, |rtt| 20 * RTT_HALF / (RTT_HALF + rtt));
         // 0.5 MB in the last half minute is 15 points, 16 MB all 30.
         let capacity = (3 * u64::from((1 + self.bytes / 16_384).ilog2())).min(30);
-        let age = now.since(self.since).min(Duration::from_secs(86_400)).as_secs();
+        let age = self.since.map_or(Duration::ZERO, |since| now.since(since)).as_secs();
+        let age = age.min(86_400);
         let stay = 10 * age / (age + 300);
         let mut sum = reliability + latency + capacity + stay;
         if self.proofs < PROVEN {
             sum = sum.min(UNPROVEN_MAX);
         }
-        let square = |count: u64| count.saturating_mul(count);
-        let penalty =
-            (square(self.invalid).saturating_mul(10) + 2 * square(self.faults)) / (ONE * ONE);
+        let squared = |weight: u64, count: u64| weight * count.min(100 * ONE).pow(2);
+        let penalty = (squared(10, self.invalid) + squared(2, self.faults)) / (ONE * ONE);
         sum.min(100).saturating_sub(penalty)
     }
 }
@@ -149,7 +155,7 @@ impl Scorer for MeshScore {
         }
         let record = self.peers.entry(peer).or_insert_with(|| Record::new(now));
         record.advance(now);
-        record.note(seen);
+        record.note(now, seen);
     }
 
     fn score(&self, now: Instant, peer: PeerId) -> Score {

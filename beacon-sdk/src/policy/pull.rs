@@ -81,7 +81,8 @@ impl<'a> Puller<'a> {
 
     /// The holder of a stripe that would answer first.
     fn cheapest(&self, holders: &[(usize, u32)], stripe: u8) -> Option<usize> {
-        let able = |at: usize, mask: u32| mask >> stripe & 1 == 1 && self.room[at].0 > 0;
+        let bit = 1_u32.checked_shl(stripe.into()).unwrap_or_default();
+        let able = |at: usize, mask: u32| mask & bit != 0 && self.room[at].0 > 0;
         holders
             .iter()
             .filter(|(at, mask)| able(*at, *mask))

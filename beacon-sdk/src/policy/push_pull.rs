@@ -44,7 +44,8 @@ impl PushPull {
             .collect();
         rng.shuffle(&mut stripes);
         for stripe in stripes {
-            let offered = |p: &PeerView| p.offers >> stripe.stripe & 1 == 1;
+            let bit = 1_u32.checked_shl(stripe.stripe.into()).unwrap_or_default();
+            let offered = |p: &PeerView| p.offers & bit != 0;
             let best = (0..view.peers.len())
                 .filter(|&at| offered(&view.peers[at]) && stripe.parent != Some(view.peers[at].key))
                 .min_by_key(|&at| (cost(&view.peers[at], stripe.stripe, fed[at]), rng.bits()));

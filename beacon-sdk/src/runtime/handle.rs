@@ -19,12 +19,23 @@ pub struct Snapshot {
     pub links: Vec<LinkStats>,
 }
 
+/// Ends a broadcast or a watch in order; cheap to clone and to send to another task.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// See [`Broadcast::stop`] and [`Watch::stop`].
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
 /// The application's side.
 #[derive(Debug)]
 pub(super) struct Handle {
     events: mpsc::Receiver<Event>,
     snapshot: watch::Receiver<Snapshot>,
-    stop: watch::Sender<bool>,
+    stop: Stopper,
 }
 
 /// The driver's side.
@@ -40,7 +51,7 @@ pub(super) fn handle() -> (Handle, Ends) {
     let (snapshot_tx, snapshot) = watch::channel(Snapshot::default());
     let (stop, stop_rx) = watch::channel(false);
     let ends = Ends { events: events_tx, snapshot: snapshot_tx, stop: stop_rx };
-    (Handle { events, snapshot, stop }, ends)
+    (Handle { events, snapshot, stop: Stopper(stop) }, ends)
 }
 
 impl Handle {
@@ -50,10 +61,6 @@ impl Handle {
 
     fn snapshot(&self) -> Snapshot {
         self.snapshot.borrow().clone()
-    }
-
-    fn stop(&self) {
-        self.stop.send_replace(true);
     }
 }
 
@@ -98,7 +105,13 @@ impl Broadcast {
     /// Ends the broadcast in order: what was captured is published, viewers are told, and the
     /// driver lingers for moments so that they get the rest.
     pub fn stop(&self) {
-        self.handle.stop();
+        self.handle.stop.stop();
+    }
+
+    /// A way to stop from another task.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.handle.stop.clone()
     }
 }
 
@@ -135,6 +148,12 @@ impl Watch {
 
     /// Leaves: neighbours are told, the sink is finished.
     pub fn stop(&self) {
-        self.handle.stop();
+        self.handle.stop.stop();
+    }
+
+    /// A way to stop from another task.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.handle.stop.clone()
     }
 }

@@ -6,7 +6,7 @@ mod handle;
 mod playback;
 
 pub use driver::{DriveError, Driver};
-pub use handle::{Broadcast, Snapshot, Watch};
+pub use handle::{Broadcast, Snapshot, Stopper, Watch};
 
 use crate::config::{Config, ConfigError, Profile};
 use crate::engine::Parts;

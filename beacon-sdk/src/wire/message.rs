@@ -469,7 +469,7 @@ fn spans(r: &mut Reader) -> Result<Vec<Span>, DecodeError> {
 
 fn leaves(r: &mut Reader) -> Result<Bytes, DecodeError> {
     let leaves = r.rest();
-    let whole = leaves.len() % 32 == 0 && (32..=1024).contains(&leaves.len());
+    let whole = leaves.len().is_multiple_of(32) && (32..=1024).contains(&leaves.len());
     if whole { Ok(leaves) } else { Err(DecodeError::Range("leaves")) }
 }
 

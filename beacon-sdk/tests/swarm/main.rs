@@ -3,25 +3,36 @@
 
 mod net;
 
-use beacon_sdk::{Config, Profile};
+use beacon_sdk::engine::Input;
+use beacon_sdk::media::Playout;
+use beacon_sdk::policy::{DeadlineFirst, RarestFirst};
+use beacon_sdk::{Config, Event, Lane, Offence, Profile};
+use bytes::{Bytes, BytesMut};
 use net::{Net, ms};
 
 fn live() -> Config {
     Profile::Live.config()
 }
 
+fn low_latency() -> Config {
+    Profile::LowLatency.config()
+}
+
+fn limited(mut config: Config, links: u16) -> Config {
+    config.links_max = links;
+    config.links_target = config.links_target.min(links);
+    config
+}
+
 /// Everyone played a contiguous run that equals the origin's, and no gap.
-fn check(net: &Net, viewers: &[usize]) {
+fn check(net: &Net, viewers: impl IntoIterator<Item = usize>) {
     let origin = net.segments(0);
     assert!(!origin.is_empty());
-    for &at in viewers {
+    for at in viewers {
         let played = net.segments(at);
-        assert_eq!(net.gaps(at), 0, "viewer {at}: {:?}", net.nodes[at].engine.stats());
-        assert!(
-            !played.is_empty(),
-            "viewer {at} played nothing: {:#?}",
-            net.nodes[at].engine.stats()
-        );
+        let stats = net.nodes[at].engine.stats();
+        assert_eq!(net.gaps(at), 0, "viewer {at}: {stats:?}");
+        assert!(!played.is_empty(), "viewer {at} played nothing: {stats:?}");
         let first = origin.iter().position(|segment| segment == &played[0]).unwrap();
         for (mine, theirs) in played.iter().zip(&origin[first..]) {
             assert_eq!(mine, theirs, "viewer {at}");
@@ -29,33 +40,214 @@ fn check(net: &Net, viewers: &[usize]) {
     }
 }
 
-#[test]
-fn one_viewer() {
-    let mut net = Net::new(1, 1, &live(), &live());
-    net.introduce(1, ms(300));
-    net.run(ms(8000));
-    check(&net, &[1]);
-    println!("{:#?}", net.nodes[1].engine.stats());
-    assert!(net.segments(1).len() > 20);
+fn introduce_all(net: &mut Net, viewers: usize) {
+    for at in 1..=viewers {
+        net.introduce(at, ms(50 * at as u64));
+    }
 }
 
 #[test]
-fn eight_viewers_two_origin_links() {
-    let origin = {
-        let mut config = live();
-        config.links_max = 2;
-        config.links_target = 2;
-        config
-    };
-    let mut net = Net::new(2, 8, &live(), &origin);
-    for at in 1..=8 {
-        net.introduce(at, ms(100 * at as u64));
-    }
+fn one_viewer_plays_everything_from_its_join_on() {
+    let mut net = Net::new(1, 1, &live(), &live());
+    net.introduce(1, ms(3300));
+    net.run(ms(12_000));
+    check(&net, [1]);
+    let played = net.segments(1);
+    assert!(played.len() > 20);
+    let first = &played[0];
+    assert!(first.1[0].keyframe, "starts with a keyframe");
+    assert!(first.0.seq > 0, "a late viewer does not start at the beginning");
+}
+
+#[test]
+fn viewers_carry_what_the_origin_sends_twice() {
+    let mut net = Net::new(2, 8, &live(), &limited(live(), 2));
+    introduce_all(&mut net, 8);
     net.run(ms(20_000));
-    for at in 0..=8 {
-        println!("{at} {:?}", net.nodes[at].engine.stats());
-    }
-    check(&net, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    check(&net, 1..=8);
     let stats = net.nodes[0].engine.stats();
     assert!(stats.bytes_uploaded * 10 <= stats.bytes_published * 25, "{stats:?}");
+}
+
+#[test]
+fn the_end_is_played_to_the_last_object() {
+    let mut net = Net::new(3, 4, &live(), &live());
+    introduce_all(&mut net, 4);
+    net.run(ms(6_250));
+    net.end();
+    net.run(ms(6_000));
+    check(&net, 1..=4);
+    let last = net.segments(0).last().unwrap().clone();
+    for at in 0..=4 {
+        assert_eq!(net.nodes[at].played.last(), Some(&Playout::End), "node {at}");
+        assert_eq!(net.segments(at).last().unwrap(), &last);
+        assert!(net.nodes[at].engine.ended());
+    }
+    // Recordings of those who were there from the start are the same, item for item.
+    assert_eq!(net.nodes[1].played, net.nodes[0].played);
+}
+
+#[test]
+fn a_dead_relay_costs_nobody_a_segment() {
+    let mut net = Net::new(4, 8, &live(), &limited(live(), 2));
+    introduce_all(&mut net, 8);
+    net.run(ms(10_000));
+    let relay = (1..=8).max_by_key(|at| net.nodes[*at].engine.stats().children).unwrap();
+    assert!(net.nodes[relay].engine.stats().children > 0);
+    net.kill(relay);
+    net.run(ms(15_000));
+    check(&net, (1..=8).filter(|at| *at != relay));
+}
+
+#[test]
+fn loss_is_repaired_hop_by_hop() {
+    for (config, loss) in [(live(), 50), (low_latency(), 20)] {
+        let mut net = Net::new(5, 6, &config, &limited(config.clone(), 3));
+        net.loss = loss;
+        introduce_all(&mut net, 6);
+        net.run(ms(12_000));
+        check(&net, 1..=6);
+        let asked: u64 = (1..=6).map(|at| net.nodes[at].engine.stats().symbols_requested).sum();
+        assert!(asked > 0, "something was lost and asked for again");
+    }
+}
+
+#[test]
+fn seven_hops_in_a_chain() {
+    let config = low_latency();
+    let mut net = Net::new(6, 7, &config, &config);
+    net.latency = ms(5);
+    net.reach = |a, b| b == a + 1;
+    introduce_all(&mut net, 7);
+    net.run(ms(12_000));
+    check(&net, 1..=7);
+    for at in 1..=7 {
+        assert_eq!(usize::from(net.nodes[at].engine.stats().hops_max), at);
+    }
+    assert!(net.nodes[7].engine.stats().latency_ms.p95 < 300);
+}
+
+#[test]
+fn an_eighth_hop_is_refused_as_a_subscription_and_served_by_pull() {
+    let config = live();
+    let mut net = Net::new(7, 8, &config, &config);
+    net.latency = ms(5);
+    net.reach = |a, b| b == a + 1;
+    introduce_all(&mut net, 8);
+    net.run(ms(15_000));
+    check(&net, 1..=8);
+    assert_eq!(net.nodes[8].engine.stats().parents, 0);
+}
+
+#[test]
+fn every_scheduler_can_be_swapped_in() {
+    for pull in ["rarest-first", "deadline-first"] {
+        let mut net = Net::new(8, 5, &live(), &limited(live(), 3));
+        net.schedule(|| match pull {
+            "rarest-first" => Box::new(RarestFirst),
+            _ => Box::new(DeadlineFirst),
+        });
+        introduce_all(&mut net, 5);
+        net.run(ms(12_000));
+        check(&net, 1..=5);
+        assert!((1..=5).all(|at| net.nodes[at].engine.stats().parents == 0), "{pull} only pulls");
+    }
+}
+
+/// Flips one byte of every symbol that node 2 sends.
+fn forge_symbols(at: usize, lane: Lane, frame: Bytes) -> Bytes {
+    if at != 2 || lane != Lane::Data {
+        return frame;
+    }
+    let mut forged = BytesMut::from(&frame[..]);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    forged.freeze()
+}
+
+/// Changes a byte in every manifest that node 2 sends.
+fn forge_manifests(at: usize, lane: Lane, frame: Bytes) -> Bytes {
+    const MANIFEST: u8 = 0x0c;
+    if at != 2 || lane != Lane::Control || frame.first() != Some(&MANIFEST) {
+        return frame;
+    }
+    let mut forged = BytesMut::from(&frame[..]);
+    let middle = forged.len() / 2;
+    forged[middle] ^= 1;
+    forged.freeze()
+}
+
+#[test]
+fn a_forger_is_banned_and_nothing_false_is_played() {
+    type Forge = fn(usize, Lane, Bytes) -> Bytes;
+    let cases: [(Forge, Offence); 2] =
+        [(forge_symbols, Offence::FalseSymbol), (forge_manifests, Offence::ForgedRecord)];
+    for (tamper, offence) in cases {
+        let mut net = Net::new(9, 6, &live(), &limited(live(), 3));
+        net.tamper = Some(tamper);
+        introduce_all(&mut net, 6);
+        net.run(ms(15_000));
+        check(&net, [1, 3, 4, 5, 6]);
+        let forger = net.ids[2];
+        let banned = |at: &usize| {
+            let events = &net.nodes[*at].events;
+            events.contains(&Event::PeerBanned { peer: forger, offence })
+        };
+        assert!([1, 3, 4, 5, 6].iter().any(banned), "the attack reached someone: {offence}");
+        for at in [1, 3, 4, 5, 6] {
+            for event in &net.nodes[at].events {
+                if let Event::PeerBanned { peer, .. } = event {
+                    assert_eq!(*peer, forger, "only the forger is banned");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_of_any_kind_harms_nobody() {
+    let mut net = Net::new(10, 3, &live(), &live());
+    introduce_all(&mut net, 3);
+    net.run(ms(3000));
+    let liar = net.ids[3];
+    for (round, lane) in [(0_u8, Lane::Control), (1, Lane::Data)] {
+        for len in [0_usize, 1, 7, 8, 9, 100, 2000, 70_000] {
+            let frame = Bytes::from(vec![round.wrapping_mul(0x80) | len as u8; len]);
+            let input = Input::Received { from: liar, lane, frame };
+            net.input(1, ms(1), input);
+        }
+    }
+    net.run(ms(8000));
+    check(&net, [1, 2]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let mut net = Net::new(seed, 6, &live(), &limited(live(), 2));
+        net.loss = 20;
+        introduce_all(&mut net, 6);
+        net.run(ms(5000));
+        net.kill(1);
+        net.run(ms(3000));
+        net.log
+    };
+    let first = run(11);
+    assert!(first.lines().count() > 5_000);
+    assert!(first == run(11), "two runs of one seed differ");
+    assert!(first != run(12), "the seed matters");
+}
+
+#[test]
+fn an_upload_limit_holds() {
+    let mut config = live();
+    config.upload_bps = Some(400_000);
+    let mut net = Net::new(13, 4, &config, &limited(live(), 4));
+    introduce_all(&mut net, 4);
+    net.run(ms(20_000));
+    check(&net, 1..=4);
+    for at in 1..=4 {
+        let sent = net.nodes[at].engine.stats().bytes_uploaded;
+        assert!(sent * 8 / 20 < 420_000, "node {at} sent {sent} bytes in 20 s");
+    }
 }

@@ -4,7 +4,7 @@ use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object, Playout, Track};
 use beacon_sdk::plugin::{
     CloseReason, ErasureCode, ErasureError, Lane, Layout, Ledger, Link, Observation, PeerHint,
-    ReceiptError, Role, Score, Scorer, Standing, Transfer,
+    ReceiptError, Role, Scheduler, Score, Scorer, Standing, Transfer,
 };
 use beacon_sdk::policy::PushPull;
 use beacon_sdk::{Config, Engine, Event, Identity, Instant, PeerId, Rng, SegmentId, TrackId};
@@ -134,6 +134,7 @@ pub struct Net {
     pub now: Instant,
     pub nodes: Vec<Node>,
     pub ids: Vec<PeerId>,
+    configs: Vec<Config>,
     queue: BTreeMap<(Instant, u64), Happening>,
     serial: u64,
     links: BTreeSet<(usize, usize)>,
@@ -198,6 +199,7 @@ impl Net {
             frames: 0,
             sent: 0,
             frame_bytes: 4000,
+            configs: core::iter::once(origin).chain(vec![config; viewers]).cloned().collect(),
             ids,
         };
         let engine =
@@ -226,6 +228,18 @@ impl Net {
         let wake = Instant::NEVER;
         let (played, events) = (Vec::new(), Vec::new());
         self.nodes.push(Node { engine, alive: true, played, events, wake });
+    }
+
+    /// Gives every viewer another scheduler. Before anything has run.
+    pub fn schedule(&mut self, make: impl Fn() -> Box<dyn Scheduler>) {
+        for (at, config) in self.configs.clone().into_iter().enumerate().skip(1) {
+            let mut secret = [0; 32];
+            secret[31] = at as u8;
+            let parts = Parts { scheduler: make(), ..parts(&config) };
+            let broadcast = self.nodes[0].engine.broadcast();
+            self.nodes[at].engine =
+                Engine::watch(self.now, config, secret, identity(at), broadcast, parts).unwrap();
+        }
     }
 
     /// Tells a viewer of all others, the origin first.
@@ -300,7 +314,7 @@ impl Net {
             dts: n * 90_000 / FPS,
             cts: 0,
             duration: (90_000 / FPS) as u32,
-            keyframe: n % GROUP == 0,
+            keyframe: n.is_multiple_of(GROUP),
             layer: 0,
             captured,
             data: data.into(),

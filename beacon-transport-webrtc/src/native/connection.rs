@@ -8,6 +8,7 @@ use rtc::ice::mdns::MulticastDnsMode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::error::Result;
 use webrtc::peer_connection::{
@@ -18,8 +19,18 @@ use webrtc::peer_connection::{
 
 /// Interval of connectivity probes on an idle link; RFC 7675 asks for at most 5 s.
 const KEEPALIVE: Duration = Duration::from_secs(2);
+/// Interval of connectivity checks during set-up; RFC 8445 §14.2 paces them at 50 ms. The stack's
+/// default, 200 ms, is what a set-up on a local path otherwise waits for.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// Checks of one pair of addresses: 2 s of them, so that an answer that is slow to be signalled
+/// still finds the pair alive (the stack's default gives 1.4 s).
+const CHECKS_MAX: u16 = 40;
 /// The stack hands events over one at a time; more than this many unread candidates are lost.
 const FOUND_MAX: usize = 64;
+/// The only text that is sent: frames are binary, so the two cannot be taken for each other.
+pub(super) const GREETING: &str = "open";
+/// Tried again this often (guess: about the round trip of a long path).
+const GREETING_INTERVAL: Duration = Duration::from_millis(100);
 /// Closing is local work and one packet.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -74,6 +85,7 @@ fn settings(config: &WebRtcConfig) -> SettingEngine {
         .with_host_acceptance_min_wait(at_once)
         .with_srflx_acceptance_min_wait(at_once)
         .with_prflx_acceptance_min_wait(at_once)
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS_MAX))
         .with_ice_timeouts(
             Some(config.silence_timeout),
             Some(config.silence_timeout * 2),
@@ -136,9 +148,10 @@ impl Connection {
         self.peer().add_ice_candidate(init).await
     }
 
-    /// Resolves when both channels are open; `false` when the connection is gone before.
+    /// Resolves when both channels are open at both ends; `false` when the connection is gone
+    /// before.
     pub(super) async fn opened(control: Arc<dyn DataChannel>, data: Arc<dyn DataChannel>) -> bool {
-        for channel in [control, data] {
+        for channel in [&control, &data] {
             loop {
                 match channel.poll().await {
                     Some(DataChannelEvent::OnOpen) => break,
@@ -147,7 +160,7 @@ impl Connection {
                 }
             }
         }
-        true
+        greet(&*control).await
     }
 
     /// Makes the stack's task run once. What it queues while it handles an event it sends only
@@ -160,6 +173,33 @@ impl Connection {
         self.closed = true;
         close(self.peer.clone()).await;
     }
+}
+
+/// Exchanges a word with the other end before anything else is sent.
+///
+/// This end's channels can open a round trip or a retransmission before the other's, and what
+/// arrives at a negotiated channel that is not open yet `rtc` 0.21.1 acknowledges and loses, on a
+/// reliable channel too. So each end says [`GREETING`] until it hears it, and says it once more
+/// then: whoever has heard it knows that the other end is open.
+async fn greet(control: &dyn DataChannel) -> bool {
+    let mut next = control.poll();
+    loop {
+        if control.send_text(GREETING).await.is_err() {
+            return false;
+        }
+        tokio::select! {
+            event = &mut next => match event {
+                Some(DataChannelEvent::OnMessage(word)) if word.is_string => break,
+                // The other end has not kept to the order.
+                Some(DataChannelEvent::OnMessage(_) | DataChannelEvent::OnClose) | None => {
+                    return false;
+                }
+                Some(_) => next = control.poll(),
+            },
+            () = sleep(GREETING_INTERVAL) => {}
+        }
+    }
+    control.send_text(GREETING).await.is_ok()
 }
 
 async fn close(peer: Arc<dyn PeerConnection>) {

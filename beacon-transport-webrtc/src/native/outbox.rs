@@ -100,12 +100,13 @@ impl Outbox {
                 return Err(TrySendError::Full(frame));
             }
         }
+        // Before the frame can be taken, so that no more is ever released than was handed over.
+        queue.handed.fetch_add(bytes, Ordering::SeqCst);
         let first = {
             let mut frames = queue.frames.lock().unwrap_or_else(PoisonError::into_inner);
             frames.push(frame);
             frames.len() == 1
         };
-        queue.handed.fetch_add(bytes, Ordering::SeqCst);
         if first {
             self.wake.notify_one();
         }

@@ -1,6 +1,6 @@
 //! Frames between a link's lanes and its channels.
 
-use super::connection::Connection;
+use super::connection::{Connection, GREETING};
 use super::inbox::{Report, Reporter};
 use super::outbox::{cost, frame_max};
 use beacon_sdk::plugin::{CloseReason, Lane};
@@ -134,7 +134,9 @@ async fn receive(lane: Lane, connection: &Connection, reporter: &Reporter) -> Cl
     let channel = connection.channel(lane);
     loop {
         match channel.poll().await {
-            // Text has no meaning here, and nothing we speak to is larger.
+            // A greeting that was repeated before we were heard.
+            Some(DataChannelEvent::OnMessage(message))
+                if message.is_string && message.data == GREETING => {}
             Some(DataChannelEvent::OnMessage(message))
                 if message.is_string || message.data.len() > frame_max(lane) =>
             {

@@ -1,0 +1,149 @@
+//! The suite of [`Ledger`]: clauses L01–L04.
+
+use crate::id::PeerId;
+use crate::identity::Identity;
+use crate::plugin::{Ledger, RECEIPT_BYTES_MAX, Standing, Transfer};
+use crate::rng::Rng;
+use crate::time::Instant;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// Receipts that one ledger may have due at once, as far as this suite waits for an end.
+const RECEIPTS_MAX: usize = 10_000;
+
+/// One `#[test]` per clause L01–L04 for the ledgers that the constructor `$make` returns for the
+/// [`Identity`] of their owner: `ledger_conformance!(|_| MyLedger::default())`.
+#[macro_export]
+macro_rules! ledger_conformance {
+    ($make:expr) => {
+        $crate::__pure_conformance_tests!($make, ledger,
+            l01_standing_follows_from_calls l02_a_receipt_counts_once l03_balances_never_wrap
+            l04_deterministic);
+    };
+}
+
+fn owner(number: u8) -> Identity {
+    Identity::from_secret([number; 32])
+}
+
+fn id(number: u8) -> PeerId {
+    owner(number).public()
+}
+
+fn at(second: u64) -> Instant {
+    Instant::from_micros(1_000_000 * second)
+}
+
+fn transfers(seed: u64) -> Vec<Transfer> {
+    let mut rng = Rng::new([5; 32], seed);
+    let peers = [10, 11, 12, 13].map(id);
+    let transfers = (0..400).map(|_| Transfer {
+        peer: peers[rng.below(4) as usize],
+        sent: rng.below(100_000),
+        received: rng.below(100_000),
+    });
+    transfers.collect()
+}
+
+fn record(ledger: &mut impl Ledger, transfers: &[Transfer]) {
+    for (second, transfer) in (0..).zip(transfers) {
+        ledger.record(at(second), *transfer);
+    }
+}
+
+fn standings(ledger: &impl Ledger) -> Vec<Standing> {
+    (9..15).map(|number| ledger.standing(id(number))).collect()
+}
+
+/// All receipts that are due.
+fn receipts(clause: &str, ledger: &mut impl Ledger, now: Instant) -> Vec<(PeerId, Bytes)> {
+    let mut due = Vec::new();
+    while let Some((to, receipt)) = ledger.poll_receipt(now) {
+        assert!(receipt.len() <= RECEIPT_BYTES_MAX, "{clause}: a receipt above the limit");
+        due.push((to, receipt));
+        assert!(due.len() <= RECEIPTS_MAX, "{clause}: receipts are due without end");
+    }
+    due
+}
+
+/// The balance of each peer is what it gave less what it got; asking changes nothing, and what
+/// one peer does concerns no other.
+pub fn l01_standing_follows_from_calls<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    let mut ledger = make(&owner(1));
+    let stranger = ledger.standing(id(9));
+    assert_eq!(stranger.balance, 0, "L01: a stranger's balance is 0");
+    let transfers = transfers(1);
+    record(&mut ledger, &transfers);
+    for number in 9..15 {
+        let (peer, mut expected) = (id(number), 0_i64);
+        for transfer in transfers.iter().filter(|transfer| transfer.peer == peer) {
+            expected += i64::from(transfer.received) - i64::from(transfer.sent);
+        }
+        let balance = ledger.standing(peer).balance;
+        assert_eq!(balance, expected, "L01: received less sent of peer {number}");
+        assert_eq!(ledger.standing(peer).balance, expected, "L01: asking changes a balance");
+    }
+    assert_eq!(ledger.standing(id(9)), stranger, "L01: others' transfers change a stranger");
+}
+
+/// A receipt given twice, or bent, changes no standing the second time.
+pub fn l02_a_receipt_counts_once<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    let (mut reader, mut uploader) = (make(&owner(1)), make(&owner(2)));
+    let (down, up) = (id(1), id(2));
+    for second in 0..600 {
+        let bytes = 100_000;
+        reader.record(at(second), Transfer { peer: up, sent: 0, received: bytes });
+        uploader.record(at(second), Transfer { peer: down, sent: bytes, received: 0 });
+    }
+    let now = at(600);
+    let mut given: Vec<Bytes> = receipts("L02", &mut reader, now)
+        .into_iter()
+        .filter_map(|(to, receipt)| (to == up).then_some(receipt))
+        .collect();
+    // Where none are issued, what a hostile neighbour makes up.
+    given.push(Bytes::from_static(b"a receipt of nothing"));
+    given.push(Bytes::new());
+    for receipt in given {
+        let before = uploader.standing(down);
+        let mut bent = receipt.to_vec();
+        if let Some(last) = bent.last_mut() {
+            *last ^= 1;
+            let refused = uploader.accept_receipt(now, down, &bent).is_err();
+            assert!(refused, "L02: a receipt with a flipped bit is accepted");
+        }
+        assert_eq!(uploader.standing(down), before, "L02: a refused receipt counts");
+        let accepted = uploader.accept_receipt(now, down, &receipt).is_ok();
+        let once = uploader.standing(down);
+        assert!(accepted || once == before, "L02: a refused receipt counts");
+        let _ = uploader.accept_receipt(now + Duration::from_secs(1), down, &receipt);
+        assert_eq!(uploader.standing(down), once, "L02: a receipt counts twice");
+    }
+}
+
+/// Sums far above 32 bits stay exact in both directions.
+pub fn l03_balances_never_wrap<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    const TRANSFERS: i64 = 100_000;
+    let mut ledger = make(&owner(1));
+    let (giver, taker) = (id(10), id(11));
+    for second in 0..TRANSFERS.unsigned_abs() {
+        ledger.record(at(second), Transfer { peer: giver, sent: 0, received: u32::MAX });
+        ledger.record(at(second), Transfer { peer: taker, sent: u32::MAX, received: 0 });
+    }
+    let expected = TRANSFERS * i64::from(u32::MAX);
+    assert_eq!(ledger.standing(giver).balance, expected, "L03: a large balance is not exact");
+    assert_eq!(ledger.standing(taker).balance, -expected, "L03: a large debt is not exact");
+}
+
+/// Two ledgers of one owner that see the same say the same, receipts included.
+pub fn l04_deterministic<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    for seed in 0..20 {
+        let transfers = transfers(seed);
+        let (mut one, mut other) = (make(&owner(1)), make(&owner(1)));
+        record(&mut one, &transfers);
+        record(&mut other, &transfers);
+        let now = at(1000);
+        let (first, second) = (receipts("L04", &mut one, now), receipts("L04", &mut other, now));
+        assert_eq!(first, second, "L04: two ledgers issue different receipts");
+        assert_eq!(standings(&one), standings(&other), "L04: two standings for the same calls");
+    }
+}

@@ -1,0 +1,204 @@
+//! [`SignalClient`]: the rendezvous over a `beacon-signal` server.
+
+mod connect;
+mod session;
+
+use async_trait::async_trait;
+use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
+use beacon_sdk::signaling::{ClientMessage, SignalData, check_join};
+use beacon_sdk::{PeerId, Rng};
+use bytes::Bytes;
+use connect::{Address, Connecting};
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use session::{Outgoing, Session, Step};
+use std::hash::{BuildHasher, RandomState};
+use tokio::time::{Sleep, sleep};
+use tracing::{debug, info, warn};
+
+/// The first pause before a lost server is tried again; each further one is twice as long.
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// The longest pause.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// A connection that lasted this long was a good one: the next pause is the first again.
+const GOOD_CONNECTION: Duration = Duration::from_secs(10);
+
+/// A [`Rendezvous`] over a `beacon-signal` server, `ws://` or `wss://`.
+///
+/// Nothing is spawned: everything happens while [`next_event`](Rendezvous::next_event) is polled,
+/// inside a tokio runtime with time and network. A lost server is tried again for as long as it
+/// takes, after 0.5 s at first and every 10 s in the end, each pause shortened by up to half at
+/// random so that an audience does not come back in one instant. Signals given while there is no
+/// connection are lost, which the dial's watchdog covers.
+///
+/// ```
+/// use beacon_transport_webrtc::SignalClient;
+///
+/// let client = SignalClient::new("wss://signal.example.org")?;
+/// assert!(SignalClient::new("signal.example.org").is_err());
+/// # drop(client);
+/// # Ok::<(), beacon_sdk::plugin::RendezvousError>(())
+/// ```
+pub struct SignalClient {
+    address: Address,
+    rng: Rng,
+    outgoing: Outgoing,
+    state: State,
+    /// Pauses since the last good connection.
+    pauses: u32,
+    /// The application knows that the server is out of reach.
+    suspended: bool,
+}
+
+enum State {
+    /// `join` has not been called.
+    New,
+    Connecting(Connecting),
+    Open(Box<Session>),
+    Waiting(Pin<Box<Sleep>>),
+    /// Refused for good, with the reason.
+    Refused(String),
+    Closed,
+}
+
+impl SignalClient {
+    /// A client of the server at `url`: `ws://HOST:PORT` or `wss://HOST`. No input or output yet.
+    ///
+    /// # Errors
+    /// [`RendezvousError::Address`] for what is not such a URL.
+    pub fn new(url: &str) -> Result<Self, RendezvousError> {
+        let address = Address::parse(url).map_err(RendezvousError::Address)?;
+        // Jitter needs to differ between peers, not to be secret.
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&RandomState::new().hash_one(url).to_le_bytes());
+        Ok(Self {
+            address,
+            rng: Rng::new(seed, 0),
+            outgoing: Outgoing::default(),
+            state: State::New,
+            pauses: 0,
+            suspended: false,
+        })
+    }
+
+    fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<RendezvousEvent, RendezvousError>> {
+        loop {
+            match &mut self.state {
+                State::New => return Poll::Ready(Err(RendezvousError::NotJoined)),
+                State::Closed => return Poll::Ready(Err(RendezvousError::Closed)),
+                State::Refused(reason) => {
+                    return Poll::Ready(Err(RendezvousError::Refused(reason.clone())));
+                }
+                State::Waiting(pause) => {
+                    ready!(pause.as_mut().poll(context));
+                    self.state = State::Connecting(self.address.connect());
+                }
+                State::Connecting(connecting) => match ready!(connecting.as_mut().poll(context)) {
+                    Ok(socket) => {
+                        self.outgoing.greet();
+                        self.state = State::Open(Box::new(Session::new(socket)));
+                    }
+                    Err(reason) => {
+                        if let Some(event) = self.suspend(reason) {
+                            return Poll::Ready(Ok(event));
+                        }
+                    }
+                },
+                State::Open(session) => match ready!(session.poll(context, &mut self.outgoing)) {
+                    Step::Event(event) => {
+                        if matches!(event, RendezvousEvent::Joined { .. }) {
+                            self.suspended = false;
+                        }
+                        return Poll::Ready(Ok(event));
+                    }
+                    Step::Refused(reason) => self.state = State::Refused(reason),
+                    Step::Lost(reason) => {
+                        if session.joined_for().is_some_and(|time| time >= GOOD_CONNECTION) {
+                            self.pauses = 0;
+                        }
+                        if let Some(event) = self.suspend(reason) {
+                            return Poll::Ready(Ok(event));
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Begins a pause; an event if the application does not know yet.
+    fn suspend(&mut self, reason: String) -> Option<RendezvousEvent> {
+        let pause = BACKOFF_MIN.saturating_mul(1 << self.pauses.min(8)).min(BACKOFF_MAX);
+        let halves = Duration::from_millis(u64::from(self.rng.below(
+            // At most 5,000.
+            u32::try_from(pause.as_millis() / 2).unwrap_or(u32::MAX),
+        )));
+        self.pauses = self.pauses.saturating_add(1);
+        self.state = State::Waiting(Box::pin(sleep(pause - halves)));
+        // An offer from before the outage would be answered long after its dial was given up.
+        self.outgoing.forget_signals();
+        if core::mem::replace(&mut self.suspended, true) {
+            debug!(server = %self.address, reason, "still out of reach");
+            return None;
+        }
+        info!(server = %self.address, reason, "the signaling server is out of reach");
+        Some(RendezvousEvent::Suspended { reason })
+    }
+}
+
+impl fmt::Debug for SignalClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::New => "new",
+            State::Connecting(_) => "connecting",
+            State::Open(_) => "open",
+            State::Waiting(_) => "waiting",
+            State::Refused(_) => "refused",
+            State::Closed => "closed",
+        };
+        write!(f, "SignalClient({}, {state})", self.address)
+    }
+}
+
+#[async_trait]
+impl Rendezvous for SignalClient {
+    fn join(&mut self, join: Join) {
+        if !matches!(self.state, State::New) {
+            return warn!("join is called once; this call is passed over");
+        }
+        self.state = match check_join(&join) {
+            Ok(()) => State::Connecting(self.address.connect()),
+            Err(error) => State::Refused(error.to_string()),
+        };
+        self.outgoing.join = Some(join);
+    }
+
+    fn signal(&mut self, to: PeerId, signal: Bytes) {
+        let Some(data) = SignalData::new(signal) else {
+            return debug!("a signal above the limit is dropped");
+        };
+        if !matches!(self.state, State::Waiting(_)) {
+            self.outgoing.signal(ClientMessage::Signal { to, data });
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.outgoing.report(report);
+    }
+
+    async fn next_event(&mut self) -> Result<RendezvousEvent, RendezvousError> {
+        // All progress is in `self`: a dropped call loses nothing.
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    async fn shutdown(&mut self) {
+        if let State::Open(session) = core::mem::replace(&mut self.state, State::Closed) {
+            session.leave().await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Streams a test pattern or a file to whoever watches.
+
+use anyhow::{Result, bail};
+use beacon_codec_lite::{FileSink, Mp4File, TestPattern, TestPatternOptions};
+use beacon_codec_raptorq::RaptorQ;
+use beacon_examples::{Edge, args, finish};
+use beacon_sdk::{Beacon, Profile, Sink, Source, Ticket};
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Publishes a broadcast that its viewers carry.
+///
+/// Example: broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
+struct Args {
+    /// Signaling server, ws://HOST:PORT or wss://HOST
+    #[arg(long, value_name = "URL")]
+    signal: String,
+    /// Name under which viewers find the broadcast, 1 to 64 characters
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// test (a pattern with a clock and a tone), file:PATH (MP4 with H.264, passed through) or
+    /// camera (with GStreamer)
+    #[arg(long, value_name = "SOURCE", default_value = "test")]
+    source: String,
+    /// Encode with GStreamer: needed for cameras and for files that are not MP4 with H.264
+    #[arg(long, value_enum, value_name = "CODEC")]
+    codec: Option<Codec>,
+    /// Start a file again at its end
+    #[arg(long = "loop")]
+    looped: bool,
+    /// Bits per second of what is encoded here, in Mbit/s
+    #[arg(long, value_name = "MBIT", default_value = "0.8", value_parser = args::megabits)]
+    bitrate: u64,
+    /// Links this process has at most; viewers carry the stream to all others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    max_links: Option<u16>,
+    /// Write what is published as a fragmented MP4
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    run: args::Run,
+}
+
+/// What GStreamer encodes to.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Codec {
+    H264,
+    Vp8,
+    Vp9,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    finish::main(run(args))
+}
+
+async fn run(args: Args) -> Result<()> {
+    let source = open_source(&args)?;
+    let record = match &args.record {
+        Some(path) => Some(Box::new(FileSink::create(path)?) as Box<dyn Sink>),
+        None => None,
+    };
+    let mut config = args.run.profile.config();
+    if let Some(links) = args.max_links {
+        config.links_max = links;
+        config.links_target = config.links_target.min(links);
+    }
+    let edge = Edge::open(&args.signal, &args.run.ice)?;
+    let (broadcast, driver) = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
+        .config(config)
+        .code(RaptorQ::new())
+        .publish(&args.name, source, record)?;
+    let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };
+    println!("ticket {ticket}");
+    println!("watch  viewer --signal {} --name {}", args.signal, args.name);
+    let (stop, snapshots) = (broadcast.stopper(), broadcast.snapshots());
+    finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await
+}
+
+fn open_source(args: &Args) -> Result<Box<dyn Source>> {
+    let encode = args.codec.is_some() || args.source.starts_with("camera");
+    match args.source.strip_prefix("file:") {
+        _ if encode => gst_source(args),
+        Some(path) => Ok(Box::new(Mp4File::open(path, args.looped)?)),
+        None if args.source == "test" => {
+            let options = TestPatternOptions {
+                group: group(args.run.profile),
+                video_bitrate: u32::try_from(args.bitrate).unwrap_or(u32::MAX),
+                ..Default::default()
+            };
+            Ok(Box::new(TestPattern::new(options)?))
+        }
+        None => bail!("--source {}: use test, file:PATH or camera", args.source),
+    }
+}
+
+#[cfg(feature = "gst")]
+fn gst_source(args: &Args) -> Result<Box<dyn Source>> {
+    use beacon_codec_gst::{GstSource, SourceOptions, VideoCodec};
+    let mut options = SourceOptions::new(args.run.profile);
+    options.video = match args.codec.unwrap_or(Codec::H264) {
+        Codec::H264 => VideoCodec::H264,
+        Codec::Vp8 => VideoCodec::Vp8,
+        Codec::Vp9 => VideoCodec::Vp9,
+    };
+    options.bitrate = u32::try_from(args.bitrate).ok();
+    options.group = group(args.run.profile);
+    options.looped = args.looped;
+    Ok(Box::new(GstSource::open(&args.source, &options)?))
+}
+
+#[cfg(not(feature = "gst"))]
+fn gst_source(args: &Args) -> Result<Box<dyn Source>> {
+    bail!(
+        "--source {} with an encoder needs GStreamer, which this program was built without: run \
+         `cargo xtask setup-gst` and build with --features gst, or use test or an MP4 file",
+        args.source
+    )
+}
+
+/// Newcomers start at a keyframe, so low latency wants them often.
+fn group(profile: Profile) -> Duration {
+    match profile {
+        Profile::Live => Duration::from_secs(2),
+        _ => Duration::from_millis(500),
+    }
+}

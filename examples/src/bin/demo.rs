@@ -1,0 +1,244 @@
+//! The whole of Beacon on one machine: signaling, a broadcaster and viewers, each a process.
+
+use anyhow::{Context, Result, bail};
+use beacon_examples::{args, finish};
+use beacon_sdk::{Profile, Stats};
+use clap::Parser;
+use std::env::consts::EXE_SUFFIX;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// Shows Beacon at work: a signaling server, a broadcaster and viewers as separate processes.
+///
+/// The first viewer serves a page with a player; open it in any browser of this machine. One line
+/// per peer says every second where its bytes come from. Ctrl-C ends everything.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
+struct Args {
+    /// Viewers to start
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200))]
+    viewers: u16,
+    /// What to broadcast: test, or file:PATH (looped)
+    #[arg(long, default_value = "test", value_name = "SOURCE")]
+    source: String,
+    /// Links the broadcaster has at most
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    max_links: u16,
+    /// Where the page is served
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    http: SocketAddr,
+    /// live, low-latency or ephemeral
+    #[arg(long, default_value = "live", value_name = "PROFILE")]
+    profile: String,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECS", value_parser = args::seconds)]
+    duration: Option<Duration>,
+}
+
+/// How long the processes may take to end.
+const END_MAX: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    finish::main(run(args))
+}
+
+/// One process of the demonstration.
+struct Peer {
+    name: String,
+    child: Child,
+    stats: PathBuf,
+}
+
+async fn run(args: Args) -> Result<()> {
+    args.profile.parse::<Profile>()?;
+    let folder = Folder::create()?;
+    let (server, signal, _lines) = start_signal().await?;
+    println!("signaling  {signal}");
+    let mut peers = start_peers(&args, &signal, &folder.0)?;
+    println!("watch      http://{}  (any browser on this machine)", args.http);
+    println!("Ctrl-C ends everything\n");
+    let ended = watch_over(&mut peers, args.duration).await;
+    end(&mut peers).await;
+    end(&mut [Peer { name: "signaling".into(), child: server, stats: PathBuf::new() }]).await;
+    ended
+}
+
+/// A folder for counters that goes when the demo goes.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("beacon-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("{}: cannot be created", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program of that name beside this one.
+fn program(name: &str) -> Result<Command> {
+    let own = std::env::current_exe().context("where is this program?")?;
+    let path = own.with_file_name(format!("{name}{EXE_SUFFIX}"));
+    if !path.exists() {
+        bail!("{} is not built: run `cargo build --bins`, or `cargo demo`", path.display());
+    }
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Starts the signaling server on a free port and waits until it says where it listens.
+async fn start_signal() -> Result<(Child, String, Lines<BufReader<ChildStdout>>)> {
+    let mut command = program("beacon-signal")?;
+    command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+    let mut child = command.spawn().context("beacon-signal does not start")?;
+    let stdout = child.stdout.take().context("no output from beacon-signal")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let line = tokio::time::timeout(Duration::from_secs(10), lines.next_line())
+        .await
+        .context("beacon-signal says nothing")??
+        .context("beacon-signal ended at once")?;
+    let at = line.find("ws://").with_context(|| format!("beacon-signal says {line:?}"))?;
+    let signal = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
+    Ok((child, signal, lines))
+}
+
+fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    let mut start = |name: String, program_name: &str, extra: &[&str]| -> Result<()> {
+        let stats = folder.join(format!("{name}.json"));
+        let mut command = program(program_name)?;
+        command
+            .args(["--signal", signal, "--name", "demo", "--profile", &args.profile])
+            .arg("--stats")
+            .arg(&stats)
+            .args(extra)
+            .stdout(Stdio::null());
+        let child = command.spawn().with_context(|| format!("{program_name} does not start"))?;
+        peers.push(Peer { name, child, stats });
+        Ok(())
+    };
+    let links = args.max_links.to_string();
+    let origin = ["--source", &args.source, "--loop", "--max-links", &links];
+    start("broadcaster".into(), "broadcaster", &origin)?;
+    for number in 1..=args.viewers {
+        let sink = if number == 1 { format!("http:{}", args.http) } else { "null".into() };
+        start(format!("viewer-{number}"), "viewer", &["--sink", &sink])?;
+    }
+    Ok(peers)
+}
+
+/// Prints a table every second until the time is up, the user ends it or a process fails.
+async fn watch_over(peers: &mut [Peer], duration: Option<Duration>) -> Result<()> {
+    let limit = async {
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    let asked = finish::asked_to_end();
+    tokio::pin!(limit, asked);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = &mut limit => return Ok(()),
+            () = &mut asked => return Ok(()),
+            _ = second.tick() => {
+                print_table(peers);
+                for peer in peers.iter_mut() {
+                    if let Some(status) = peer.child.try_wait()? {
+                        bail!("{} ended: {status}", peer.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn print_table(peers: &[Peer]) {
+    println!(
+        "{:<12} {:<10} {:>4} {:>7} {:>8} {:>11} {:>11} {:>11} {:>8} {:>6}",
+        "peer",
+        "role",
+        "hops",
+        "parents",
+        "children",
+        "from origin",
+        "from peers",
+        "uploaded",
+        "latency",
+        "stalls"
+    );
+    for peer in peers {
+        let Some(stats) = read_stats(&peer.stats) else {
+            println!("{:<12} starting", peer.name);
+            continue;
+        };
+        let role = serde_json::to_value(stats.role).ok();
+        let role = role.as_ref().and_then(|role| role.as_str()).unwrap_or("?");
+        println!(
+            "{:<12} {:<10} {:>4} {:>7} {:>8} {:>8.2} MB {:>8.2} MB {:>8.2} MB {:>5} ms {:>6}",
+            peer.name,
+            role,
+            stats.hops_max,
+            stats.parents,
+            stats.children,
+            megabytes(stats.bytes_from_origin),
+            megabytes(stats.bytes_from_peers),
+            megabytes(stats.bytes_uploaded),
+            stats.latency_ms.p50,
+            stats.stalls,
+        );
+    }
+    println!();
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn read_stats(path: &Path) -> Option<Stats> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Asks the processes to end, viewers first, and sees to it that they do.
+async fn end(peers: &mut [Peer]) {
+    for peer in peers.iter_mut().rev() {
+        ask_to_end(&mut peer.child);
+    }
+    for peer in peers.iter_mut() {
+        match tokio::time::timeout(END_MAX, peer.child.wait()).await {
+            Ok(Ok(status)) if !status.success() => eprintln!("{} ended with {status}", peer.name),
+            Ok(_) => {}
+            Err(_) => {
+                eprintln!("{} does not end; killed", peer.name);
+                let _ = peer.child.kill().await;
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn ask_to_end(child: &mut Child) {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn ask_to_end(child: &mut Child) {
+    let _ = child.start_kill();
+}
