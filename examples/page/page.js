@@ -62,6 +62,7 @@ function waiting() {
 
 function shortage() {
   const now = performance.now(), peers = latest?.snapshot.stats.peers ?? 0;
+  if (player.behind > 1) return 'The pictures are here; this device is slow to decode them.';
   if (now - player.gapAt < 4000) return 'A segment did not arrive in time; going on at the next one that can be decoded.';
   if (now - player.arrivedAt < LATE_MS) return 'Filling up after a pause.';
   const since = Number.isFinite(player.arrivedAt) ? Math.round((now - player.arrivedAt) / 1000) : 0;
@@ -159,6 +160,7 @@ function mute() {
 }
 
 function louder(step) {
+  if (video.muted && step < 0) return;
   video.volume = Math.min(1, Math.max(0, (video.muted ? 0 : video.volume) + step));
   video.muted = video.volume === 0;
   player.silenced = false;

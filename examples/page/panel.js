@@ -1,38 +1,37 @@
 // Where the bytes come from: totals, rates, links.
 
 const SPAN = 60; // seconds of history
+const WINDOW = 3; // snapshots that a rate is taken over
 const SIDE_MAX = 6; // neighbours drawn on each side
 const NS = 'http://www.w3.org/2000/svg';
 const at = (id) => document.getElementById(id);
 
 export class Panel {
-  #last = null;
+  #past = [];
   #history = [];
   #nodes = new Map();
 
   /** One more snapshot; `seen` is what this browser adds: { behind, stalls }. */
-  show({ snapshot, browsers }, seen) {
-    const now = performance.now();
-    const seconds = this.#last ? (now - this.#last.now) / 1000 : 0;
-    const links = snapshot.links.map((link) => ({ ...link, ...this.#rates(link, seconds) }));
+  show({ snapshot, browsers, at_ms: now }, seen) {
     const { stats } = snapshot;
-    const rate = (field) => seconds ? Math.max(0, stats[field] - this.#last.stats[field]) * 8 / seconds : 0;
-    const rates = { origin: rate('bytes_from_origin'), peers: rate('bytes_from_peers'), sent: rate('bytes_uploaded') };
-    this.#last = { now, stats, links: new Map(links.map((link) => [link.peer, link])) };
+    // A viewer that started anew counts from zero.
+    if (this.#past.some((past) => past.now >= now)) this.#past = [];
+    const before = this.#past[0], seconds = before ? (now - before.now) / 1000 : 0;
+    const rate = (is, was) => (seconds && was !== undefined ? Math.max(0, is - was) * 8 / seconds : 0);
+    const links = snapshot.links.map((link) => {
+      const was = before?.links.get(link.peer);
+      return { ...link, down: rate(link.received, was?.received), up: rate(link.sent, was?.sent) };
+    });
+    const of = (field) => rate(stats[field], before?.stats[field]);
+    const rates = { origin: of('bytes_from_origin'), peers: of('bytes_from_peers'), sent: of('bytes_uploaded') };
+    this.#past = [...this.#past, { now, stats, links: new Map(links.map((link) => [link.peer, link])) }].slice(-WINDOW);
     if (seconds) this.#history = [...this.#history, rates].slice(-SPAN);
 
     this.#totals(stats, rates);
-    this.#graph(rates);
+    this.#graph();
     this.#flow(links);
     this.#facts(stats, browsers, seen);
     this.#table(links);
-  }
-
-  #rates(link, seconds) {
-    const before = this.#last?.links.get(link.peer);
-    if (!before || !seconds) return { down: 0, up: 0 };
-    const rate = (field) => Math.max(0, link[field] - before[field]) * 8 / seconds;
-    return { down: rate('received'), up: rate('sent') };
   }
 
   #totals(stats, rates) {

@@ -10,6 +10,8 @@ const RESERVE_MIN = 0.3, RESERVE_MAX = 3, RESERVE_STEP = 0.25;
 const CALM_MS = 30_000;
 /** Behind the target by more than this: seek instead of playing faster. */
 const BEHIND_MAX = 1.5;
+/** Between two such seeks, at least and at most: a device that decodes too slowly gains nothing by them. */
+const JUMP_MIN_MS = 3000, JUMP_MAX_MS = 30_000;
 /** A picture that stands still for so long though there is media gets a push. */
 const STUCK_MS = 1500;
 /** What may wait to be appended; beyond it the stream starts anew. */
@@ -36,6 +38,7 @@ export class Player {
   #calmSince = 0;
   #moved = { at: 0, time: 0 };
   #failures = 0;
+  #jumps = { next: 0, pause: JUMP_MIN_MS };
 
   /** Whether playing has begun, whether it stays at the live edge, whether a gap was just met. */
   started = false;
@@ -379,8 +382,17 @@ export class Player {
     }
     const over = edge - video.currentTime - this.target;
     if (this.#ending) video.playbackRate = 1;
-    else if (over > BEHIND_MAX) this.#jump(edge - this.target);
+    else if (over > BEHIND_MAX && this.#mayJump()) this.#jump(edge - this.target);
     else video.playbackRate = over > 0.6 ? 1.08 : over > 0.15 ? 1.03 : over < -0.2 ? 0.96 : 1;
+  }
+
+  /** Whether it is time to seek to the edge again. */
+  #mayJump() {
+    const now = performance.now(), jumps = this.#jumps;
+    if (now < jumps.next) return false;
+    jumps.pause = now - jumps.next < jumps.pause ? Math.min(2 * jumps.pause, JUMP_MAX_MS) : JUMP_MIN_MS;
+    jumps.next = now + jumps.pause;
+    return true;
   }
 
   #stalled() {

@@ -36,16 +36,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Milliseconds since 1970; a clock before that counts as 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Hub {
     pub(super) fn new() -> Self {
-        let opened = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             log: Mutex::default(),
             news: watch::Sender::new(()),
             shown: Mutex::default(),
             stop: watch::Sender::new(false),
             browsers: Arc::new(Semaphore::new(BROWSERS_MAX)),
-            opened: u64::try_from(opened.as_millis()).unwrap_or(u64::MAX),
+            opened: now_ms(),
         }
     }
 
@@ -93,7 +98,7 @@ impl Hub {
         let browsers = BROWSERS_MAX - self.browsers.available_permits();
         let shown = lock(&self.shown);
         let shown = shown.as_ref()?;
-        Some(message::stats(&shown.name, &shown.snapshots.borrow(), browsers))
+        Some(message::stats(&shown.name, &shown.snapshots.borrow(), now_ms(), browsers))
     }
 
     /// A place for one more browser.

@@ -33,6 +33,8 @@ enum Notice<'a> {
     Stats {
         name: &'a str,
         snapshot: &'a Snapshot,
+        /// When, in milliseconds of the viewer's clock.
+        at_ms: u64,
         /// Browsers that watch.
         browsers: usize,
     },
@@ -102,8 +104,8 @@ pub(super) fn end() -> Message {
     binary(END, TrackId::default(), false, &[])
 }
 
-pub(super) fn stats(name: &str, snapshot: &Snapshot, browsers: usize) -> Message {
-    json(&Notice::Stats { name, snapshot, browsers })
+pub(super) fn stats(name: &str, snapshot: &Snapshot, at_ms: u64, browsers: usize) -> Message {
+    json(&Notice::Stats { name, snapshot, at_ms, browsers })
 }
 
 /// Bytes of a message that a log counts.
