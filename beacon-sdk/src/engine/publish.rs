@@ -5,14 +5,18 @@ use super::store::Content;
 use crate::config::Config;
 use crate::id::{SegmentId, TrackId};
 use crate::media::{
-    Cut, Description, Hash, Manifest, Media, Object, PAGE_LEAVES, SegmentHasher, Segmenter, Track,
-    TrackError, payload, payload_hash,
+    CLOCK_MAX, Cut, Description, Hash, Manifest, Media, Object, PAGE_LEAVES, START_MAX,
+    SegmentHasher, Segmenter, TRACKS_MAX, Track, TrackError, payload, payload_hash,
 };
 use crate::plugin::{Layout, PeerKey};
 use crate::time::micros;
 use crate::wire::{Message, SYMBOL_HEADER_LEN, SymbolHeader};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::BTreeMap;
+
+/// Bytes of a description's frame without its tracks, and of a track without its texts, at most.
+const RECORD_FIXED: usize = 1 + 12 + 1 + 64;
+const TRACK_FIXED: usize = 19 + 4;
 
 /// Why something a source yields cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,14 @@ pub enum PublishError {
     /// An empty or oversized object.
     #[error("object of {0} bytes: 1 to 1048576 are possible; lower the bit rate")]
     Size(usize),
+    /// Tracks whose description would not fit a control frame.
+    #[error(
+        "the description of these tracks takes {0} bytes, above 16 KiB: shorten configurations"
+    )]
+    Description(usize),
+    /// A decode or capture time that no manifest can hold.
+    #[error("a time of track {0} is out of range: count decode times from the start (below 2^48)")]
+    Time(TrackId),
     /// Decode time went backwards.
     #[error("decode time of track {0} went backwards")]
     Order(TrackId),
@@ -67,6 +79,18 @@ impl Publisher {
 
     fn announce(&mut self, tracks: Vec<Track>) -> Result<(), PublishError> {
         Track::check_all(&tracks)?;
+        let new = |id| tracks.iter().all(|track| track.id != id);
+        let kept = self.tracks.values().map(|outgoing| &outgoing.track);
+        let all: Vec<&Track> = kept.filter(|track| new(track.id)).chain(&tracks).collect();
+        if all.len() > TRACKS_MAX {
+            return Err(TrackError::Count(all.len()).into());
+        }
+        let texts = |track: &&Track| track.codec.len() + track.label.len() + track.config.len();
+        let bytes =
+            RECORD_FIXED + all.iter().map(|track| TRACK_FIXED + texts(track)).sum::<usize>();
+        if bytes > Engine::caps_needed().control_frame_max {
+            return Err(PublishError::Description(bytes));
+        }
         for track in tracks {
             let segmenter = Segmenter::new(track.clone(), self.segment_us);
             match self.tracks.get_mut(&track.id) {
@@ -87,6 +111,9 @@ impl Publisher {
         let outgoing = self.tracks.get_mut(&id).ok_or(PublishError::UnknownTrack(id))?;
         if object.data.is_empty() || object.data.len() > crate::media::OBJECT_BYTES_MAX {
             return Err(PublishError::Size(object.data.len()));
+        }
+        if object.dts > START_MAX || object.captured.as_micros() > CLOCK_MAX {
+            return Err(PublishError::Time(id));
         }
         if object.dts < outgoing.dts {
             return Err(PublishError::Order(id));

@@ -394,6 +394,7 @@ impl Store {
                 .map_or(0, |(id, _)| id.seq);
             self.drop_before(track, first_kept);
         }
+        self.drop_far_hearsay();
         let held = |store: &Self| -> usize {
             store.segments.values().filter_map(|s| s.content.as_ref()).map(Content::bytes).sum()
         };
@@ -407,6 +408,20 @@ impl Store {
             let Some((_, id)) = oldest else { break };
             self.drop_before(id.track, id.seq + 1);
             bytes = held(self);
+        }
+    }
+
+    /// Drops hearsay that the window has shown to be far off: what was believed before the first
+    /// manifest must not take the room of what is news.
+    fn drop_far_hearsay(&mut self) {
+        let far: Vec<SegmentId> = self
+            .iter()
+            .filter(|(id, segment)| segment.content.is_none() && !self.open(*id))
+            .map(|(id, _)| id)
+            .collect();
+        self.hearsay -= far.len();
+        for id in far {
+            self.segments.remove(&id);
         }
     }
 

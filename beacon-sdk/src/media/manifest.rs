@@ -19,6 +19,10 @@ pub const PAGE_LEAVES: usize = 32;
 const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"beacon/manifest/1";
 const GROUP_START: u8 = 1;
+/// The largest decode time: times stay far from overflow however they are added up.
+pub(crate) const START_MAX: u64 = u64::MAX >> 16;
+/// The largest time on the publisher's clock, in microseconds.
+pub(crate) const CLOCK_MAX: u64 = u64::MAX >> 8;
 
 /// The signed record of one segment.
 ///
@@ -125,13 +129,12 @@ impl Manifest {
             return Err(DecodeError::Range("manifest flags"));
         }
         let (revision, start, duration) = (r.u32()?, r.u64()?, r.u32()?);
-        // Times stay far from overflow however they are added up.
-        if start > u64::MAX >> 16 {
+        if start > START_MAX {
             return Err(DecodeError::Range("start"));
         }
         let captured = Instant::from_micros(r.u64()?);
         let published = Instant::from_micros(r.u64()?);
-        if captured.as_micros() > u64::MAX >> 8 || published.as_micros() > u64::MAX >> 8 {
+        if captured.as_micros().max(published.as_micros()) > CLOCK_MAX {
             return Err(DecodeError::Range("time"));
         }
         let layout =

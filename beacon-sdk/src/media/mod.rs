@@ -12,6 +12,7 @@ mod track;
 
 pub use choice::{Choice, Renditions, Unplayable};
 pub use description::{Description, RecordError};
+pub(crate) use manifest::{CLOCK_MAX, START_MAX};
 pub use manifest::{Hash, Manifest, PAGE_LEAVES, SegmentHasher, payload_hash};
 pub use payload::OBJECTS_MAX;
 pub use segmenter::{Cut, Segmenter};

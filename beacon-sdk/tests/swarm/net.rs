@@ -1,14 +1,18 @@
 //! Engines joined by a simulated network: integer time, total event order, one seed.
 
+#[path = "parity.rs"]
+mod parity;
+
 use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object, Playout, Track};
 use beacon_sdk::plugin::{
-    CloseReason, ErasureCode, ErasureError, Lane, Layout, Ledger, Link, Observation, PeerHint,
-    ReceiptError, Role, Scheduler, Score, Scorer, Standing, Transfer,
+    CloseReason, Lane, Ledger, Link, Observation, PeerHint, ReceiptError, Role, Scheduler, Score,
+    Scorer, Standing, Transfer,
 };
 use beacon_sdk::policy::PushPull;
 use beacon_sdk::{Config, Engine, Event, Identity, Instant, PeerId, Rng, SegmentId, TrackId};
 use bytes::Bytes;
+use parity::Parity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -45,61 +49,6 @@ impl Ledger for FreeLedger {
     }
     fn accept_receipt(&mut self, _: Instant, _: PeerId, _: &[u8]) -> Result<(), ReceiptError> {
         Err(ReceiptError("none expected"))
-    }
-}
-
-/// A systematic code of single parities: repair symbol K + j is the XOR of the source symbols
-/// i ≡ j mod R. Enough to test the engine's paths without an adapter.
-#[derive(Debug)]
-pub struct Parity;
-impl ErasureCode for Parity {
-    fn id(&self) -> u8 {
-        200
-    }
-    fn repair(
-        &mut self,
-        layout: &Layout,
-        payload: &[u8],
-        esis: &[u16],
-    ) -> Result<Vec<Bytes>, ErasureError> {
-        let size = layout.symbol_size();
-        let one = |esi: &u16| {
-            let class = usize::from(esi - layout.source());
-            let mut out = vec![0; size];
-            for (at, symbol) in payload.chunks_exact(size).enumerate() {
-                if at % usize::from(layout.repair()) == class {
-                    out.iter_mut().zip(symbol).for_each(|(a, b)| *a ^= b);
-                }
-            }
-            Bytes::from(out)
-        };
-        Ok(esis.iter().map(one).collect())
-    }
-    fn recover(
-        &mut self,
-        layout: &Layout,
-        symbols: &[(u16, Bytes)],
-    ) -> Result<Option<Bytes>, ErasureError> {
-        let held: BTreeMap<u16, &Bytes> = symbols.iter().map(|(esi, s)| (*esi, s)).collect();
-        let size = layout.symbol_size();
-        let mut out = vec![0; layout.padded_len()];
-        let missing: Vec<u16> = (0..layout.source()).filter(|e| !held.contains_key(e)).collect();
-        for (esi, symbol) in &held {
-            if *esi < layout.source() {
-                out[usize::from(*esi) * size..][..size].copy_from_slice(symbol);
-            }
-        }
-        for gone in missing {
-            let class = gone % layout.repair().max(1);
-            let Some(parity) = held.get(&(layout.source() + class)) else { return Ok(None) };
-            let mut symbol = parity.to_vec();
-            for esi in (0..layout.source()).filter(|e| e % layout.repair() == class && *e != gone) {
-                let Some(other) = held.get(&esi) else { return Ok(None) };
-                symbol.iter_mut().zip(other.iter()).for_each(|(a, b)| *a ^= b);
-            }
-            out[usize::from(gone) * size..][..size].copy_from_slice(&symbol);
-        }
-        Ok(Some(out.into()))
     }
 }
 
@@ -155,6 +104,12 @@ pub struct Net {
 
 pub const FPS: u64 = 25;
 pub const GROUP: u64 = 25;
+
+/// FNV-1a, 64 bits: names a frame in the log.
+fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
 
 pub fn identity(at: usize) -> Identity {
     let mut secret = [7; 32];
@@ -393,9 +348,8 @@ impl Net {
     fn output(&mut self, at: usize, output: Output) {
         match &output {
             Output::Send { to, lane, frame } => {
-                let sum: u64 = frame.iter().map(|byte| u64::from(*byte)).sum();
-                let _ =
-                    writeln!(self.log, "{:?} {at} {to:?} {lane:?} {} {sum}", self.now, frame.len());
+                let (now, len, hash) = (self.now, frame.len(), fnv(frame));
+                let _ = writeln!(self.log, "{now:?} {at} {to:?} {lane:?} {len} {hash:016x}");
             }
             other => {
                 let _ = writeln!(self.log, "{:?} {at} {other:?}", self.now);

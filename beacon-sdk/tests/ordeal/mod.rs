@@ -1,0 +1,13 @@
+//! Engines under inputs of every kind and in any order, and what holds whatever comes.
+//!
+//! [`run`] reads a script from bytes: every byte string is a valid one. The property tests draw
+//! scripts at random, the fuzzer searches for them.
+
+mod acts;
+mod oracle;
+#[path = "../swarm/parity.rs"]
+mod parity;
+mod script;
+mod world;
+
+pub use acts::run;

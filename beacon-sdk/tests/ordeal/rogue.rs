@@ -1,0 +1,166 @@
+//! A viewer whose only neighbour is a publisher that is made up frame by frame.
+
+use beacon_sdk::engine::{Input, Output, Parts};
+use beacon_sdk::media::{
+    Description, Kind, Manifest, PAGE_LEAVES, Playout, SegmentHasher, Track, payload_hash,
+};
+use beacon_sdk::plugin::Link;
+use beacon_sdk::policy::{MeshScore, OpenLedger, Plain, PushPull};
+use beacon_sdk::wire::{Hello, Message, PROTOCOL_VERSION, SymbolHeader};
+use beacon_sdk::{
+    BroadcastId, Engine, Identity, Instant, Lane, Layout, PeerId, Profile, SegmentId, TrackId,
+};
+use bytes::Bytes;
+use std::time::Duration;
+
+pub struct Rogue {
+    pub viewer: Engine,
+    publisher: Identity,
+    broadcast: BroadcastId,
+    now: Instant,
+    /// Control frames that the viewer has sent.
+    pub sent: Vec<Bytes>,
+    up: bool,
+}
+
+/// One video track, one stripe.
+pub fn description() -> Description {
+    let track = Track {
+        id: TrackId::default(),
+        kind: Kind::Video { width: 640, height: 360 },
+        codec: "avc1.42C01F".into(),
+        config: Bytes::new(),
+        timescale: 1000,
+        bitrate: 0,
+        label: String::new(),
+    };
+    Description { revision: 0, stripes: 1, segment_us: 100_000, tracks: vec![track], ended: None }
+}
+
+/// The manifest of one segment without repair symbols; the digests are filled in later.
+pub fn manifest(seq: u32, payload: &[u8]) -> Manifest {
+    Manifest {
+        id: SegmentId { track: TrackId::default(), seq },
+        group_start: true,
+        revision: 0,
+        start: u64::from(seq) * 100,
+        duration: 100,
+        captured: Instant::from_micros(1 << 50),
+        published: Instant::from_micros(1 << 50),
+        layout: Layout::new(payload.len() as u32, 64, 0).unwrap(),
+        code: 0,
+        payload_hash: payload_hash(payload),
+        digests: Vec::new(),
+    }
+}
+
+impl Rogue {
+    pub fn new() -> Self {
+        let now = Instant::from_micros(1 << 50);
+        let publisher = Identity::from_secret([1; 32]);
+        let broadcast = BroadcastId { publisher: publisher.public(), epoch: 1 };
+        let config = Profile::LowLatency.config();
+        let parts = Parts {
+            scheduler: Box::new(PushPull::new(&config)),
+            scorer: Box::new(MeshScore::default()),
+            ledger: Box::new(OpenLedger::default()),
+            code: Box::new(Plain),
+        };
+        let me = Identity::from_secret([2; 32]);
+        let to: PeerId = me.public();
+        let viewer = Engine::watch(now, config, [4; 32], me, broadcast, parts).unwrap();
+        let mut rogue = Self { viewer, publisher, broadcast, now, sent: Vec::new(), up: true };
+        let (peer, binding) = (broadcast.publisher, [8; 32]);
+        rogue.input(Input::Connected(Link { peer, binding, dialled: false }));
+        let mut hello = Hello {
+            version_min: PROTOCOL_VERSION,
+            version_max: PROTOCOL_VERSION,
+            broadcast,
+            peer,
+            signature: [0; 64],
+        };
+        hello.signature = rogue.publisher.sign(Hello::CONTEXT, &hello.transcript(&binding, &to));
+        rogue.control(Message::Hello(hello).encode());
+        rogue
+    }
+
+    pub fn describe(&mut self, description: &Description) {
+        let record = description.seal(self.broadcast, &self.publisher);
+        self.control(Message::Description(record).encode());
+    }
+
+    /// Signs the manifest, with true hashes, and sends it with its pages and symbols.
+    pub fn publish(&mut self, mut manifest: Manifest, payload: &[u8]) {
+        let id = manifest.id;
+        let size = manifest.layout.symbol_size();
+        let mut padded = payload.to_vec();
+        padded.resize(manifest.layout.padded_len(), 0);
+        let hasher = SegmentHasher::new(self.broadcast, id);
+        let leaves: Vec<_> = (0_u16..)
+            .zip(padded.chunks(size))
+            .map(|(esi, symbol)| hasher.leaf(esi, symbol))
+            .collect();
+        let pages: Vec<Bytes> = leaves.chunks(PAGE_LEAVES).map(|p| p.concat().into()).collect();
+        let flat = Manifest::is_flat(&manifest.layout);
+        manifest.digests = if flat {
+            leaves
+        } else {
+            (0_u8..).zip(&pages).map(|(at, page)| hasher.page(at, page)).collect()
+        };
+        let record = manifest.seal(self.broadcast, &self.publisher);
+        self.control(Message::Manifest(record).encode());
+        for (index, leaves) in (0_u8..).zip(pages).filter(|_| !flat) {
+            self.control(Message::Page { id, index, leaves }.encode());
+        }
+        for (esi, symbol) in (0_u16..).zip(padded.chunks(size)) {
+            self.data(SymbolHeader { segment: id, esi }.frame(symbol));
+        }
+    }
+
+    pub fn control(&mut self, frame: Bytes) {
+        self.input(Input::Received { from: self.broadcast.publisher, lane: Lane::Control, frame });
+    }
+
+    pub fn data(&mut self, frame: Bytes) {
+        self.input(Input::Received { from: self.broadcast.publisher, lane: Lane::Data, frame });
+    }
+
+    /// Time passes; the publisher answers pings, so that it is not given up.
+    pub fn advance(&mut self, span: Duration) {
+        let until = self.now + span;
+        let mut left = 100 + 2 * span.as_millis();
+        while self.up && self.viewer.poll_timeout() <= until {
+            self.now = self.now.max(self.viewer.poll_timeout());
+            self.control(Message::Ping(0).encode());
+            left = left.checked_sub(1).expect("the viewer wakes too often");
+        }
+        self.now = until;
+    }
+
+    /// What is to be played by the end of its time.
+    pub fn playout(&mut self) -> Vec<Playout> {
+        let items = std::iter::from_fn(|| self.viewer.poll_playout()).take(1 << 16).collect();
+        self.drain();
+        items
+    }
+
+    fn input(&mut self, input: Input) {
+        if self.up {
+            self.viewer.handle(self.now, input);
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut left = 1 << 16;
+        while let Some(output) = self.viewer.poll_output() {
+            left -= 1;
+            assert!(left > 0, "the viewer never ends");
+            match output {
+                Output::Send { frame, .. } => self.sent.push(frame),
+                Output::Close { .. } => self.up = false,
+                _ => {}
+            }
+        }
+    }
+}

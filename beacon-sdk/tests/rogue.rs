@@ -1,0 +1,109 @@
+//! A publisher that signs anything: what is authentic need not be sane.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "ordeal/rogue.rs"]
+mod rogue;
+
+use beacon_sdk::media::{Description, Playout};
+use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message};
+use beacon_sdk::{Instant, SegmentId, TrackId};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rogue::{Rogue, description, manifest};
+use std::time::Duration;
+
+/// The payload of a segment as a viewer takes it: whole segments of any bytes.
+fn plays(payload: &[u8]) -> Vec<Playout> {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    rogue.publish(manifest(0, payload), payload);
+    rogue.playout()
+}
+
+/// One object: a keyframe at the segment's start, 40 ticks long, of two bytes.
+const OBJECT: [u8; 8] = [1, 0, 0, 40, 0, 2, 7, 7];
+
+#[test]
+fn a_sane_payload_is_played() {
+    let played = plays(&[OBJECT, OBJECT].concat());
+    assert!(
+        matches!(&played[..], [Playout::Tracks(_), Playout::Segment { objects, .. }] if objects.len() == 2)
+    );
+}
+
+#[test]
+fn stripes_cannot_change() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    rogue.describe(&Description { revision: 1, stripes: 16, ..description() });
+    let payload = OBJECT.repeat(100);
+    rogue.publish(manifest(0, &payload), &payload);
+    rogue.advance(Duration::from_secs(1));
+    assert!(rogue.playout().iter().any(|item| matches!(item, Playout::Segment { .. })));
+}
+
+#[test]
+fn hearsay_from_before_the_first_manifest_does_not_deafen() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    for round in 0..32_u32 {
+        let have = |n| {
+            let id = SegmentId { track: TrackId::default(), seq: 1_000_000 + round * 64 + n };
+            Have { id, mask: HAVE_COMPLETE }
+        };
+        rogue.control(Message::Have((0..64).map(have).collect()).encode());
+    }
+    rogue.publish(manifest(0, &OBJECT), &OBJECT);
+    assert_eq!(rogue.playout().len(), 2);
+    rogue.advance(Duration::from_secs(1));
+    rogue.sent.clear();
+    // The next segment is known by hearsay only: its manifest must be asked for.
+    let id = SegmentId { track: TrackId::default(), seq: 1 };
+    rogue.control(Message::Have(vec![Have { id, mask: HAVE_COMPLETE }]).encode());
+    rogue.advance(Duration::from_secs(1));
+    assert!(rogue.sent.contains(&Message::Fetch(id).encode()), "deaf to what is news");
+}
+
+proptest! {
+    /// Any bytes are objects or a gap.
+    #[test]
+    fn any_payload_is_played_or_a_gap(payload in prop_oneof![
+        vec(any::<u8>(), 1..300),
+        (vec(any::<u8>(), 0..40), 0..6_usize).prop_map(|(tail, sane)| [OBJECT.repeat(sane), tail].concat()),
+    ]) {
+        prop_assume!(!payload.is_empty());
+        let played = plays(&payload);
+        prop_assert!(matches!(
+            played[..],
+            [Playout::Tracks(_), Playout::Segment { .. } | Playout::Gap { .. }]
+        ), "{:?}", played);
+    }
+
+    /// Numbers at the ends of their ranges, in every signed field.
+    #[test]
+    fn signed_extremes_are_survived(
+        fields in vec((any::<prop::sample::Index>(), any::<(u32, u16)>()), 1..12),
+        timescale in prop_oneof![Just(1_u32), Just(1_000_000), 1..=1_000_000_u32],
+        stripes in 1..=16_u8,
+    ) {
+        let mut rogue = Rogue::new();
+        let mut described = description();
+        described.tracks[0].timescale = timescale;
+        rogue.describe(&described);
+        for (revision, (index, (seq, extra))) in (1..).zip(fields) {
+            let payload = OBJECT.repeat(1 + usize::from(extra % 40));
+            let pick = |ends: &[u64]| ends[index.index(ends.len())];
+            let mut manifest = manifest(if extra & 1 == 0 { seq % 80 } else { seq }, &payload);
+            manifest.start = pick(&[0, 1, u64::from(seq), (1 << 48) - 1]);
+            manifest.duration = pick(&[40, 0, u64::from(u32::MAX)]) as u32;
+            manifest.captured = Instant::from_micros(pick(&[1 << 50, 0, (1 << 56) - 1]));
+            manifest.published = Instant::from_micros(pick(&[1 << 50, (1 << 56) - 1, 0, 7]));
+            rogue.publish(manifest, &payload);
+            let ended = (extra & 2 == 0).then(|| vec![seq]);
+            rogue.describe(&Description { revision, stripes, ended, ..described.clone() });
+            rogue.advance(Duration::from_millis(u64::from(extra)));
+            rogue.control(Message::FetchTail { tracks: 1 }.encode());
+            let _ = rogue.playout();
+        }
+    }
+}
