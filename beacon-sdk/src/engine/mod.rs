@@ -511,27 +511,37 @@ impl Engine {
 
     /// The frame whose turn it is: control before data, neighbours in turn.
     fn next_frame(&mut self) -> Option<Output> {
-        let span = self.peers.span();
-        let turn = |at: usize| PeerKey(((self.turn + at) % span.max(1)) as u16);
-        let order: Vec<PeerKey> = (0..span).map(turn).collect();
-        for &key in &order {
+        let mut waits = None;
+        for key in self.turns(self.turn) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if let Some(frame) = peer.out.next_control() {
                 return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
             }
+            if waits.is_none() && peer.out.symbols_sendable() {
+                waits = Some(usize::from(key.0));
+            }
         }
+        let first = waits?;
         if !self.pacer.open(self.now) {
             return None;
         }
-        for &key in &order {
+        // Once round from the first that has symbols: all of them may have expired.
+        for key in self.turns(first) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             let Some(frame) = peer.out.next_symbol(self.now) else { continue };
             self.turn = usize::from(key.0) + 1;
-            let id = peer.id;
             self.pacer.spend(frame.len());
-            self.sent_symbol(id, frame.len());
-            return Some(Output::Send { to: id, lane: Lane::Data, frame });
+            self.sent_symbol(key, frame.len());
+            let Some(peer) = self.peers.get(key) else { continue };
+            return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
         }
         None
+    }
+
+    /// Every key once, from `first` on and round.
+    fn turns(&self, first: usize) -> impl Iterator<Item = PeerKey> + use<> {
+        let span = self.peers.span();
+        let first = if first < span { first } else { 0 };
+        (first..span).chain(0..first).map(|at| PeerKey(at as u16))
     }
 }

@@ -162,9 +162,14 @@ impl Player {
     /// The next step, by start time, then by track number.
     fn step(&self, store: &Store, description: &Description, now: Instant) -> Step {
         let mut wake = Instant::NEVER;
-        let mut order: Vec<usize> = (0..self.cursors.len()).collect();
-        order.sort_by_key(|&at| (self.cursors[at].edge_us, self.cursors[at].track.id));
-        for at in order {
+        // Few tracks: finding the next one each time is cheaper than a sorted list every step.
+        let order = |at: usize| (self.cursors[at].edge_us, self.cursors[at].track.id);
+        let mut last = None;
+        while let Some(at) = (0..self.cursors.len())
+            .filter(|&at| last.is_none_or(|last| order(at) > last))
+            .min_by_key(|&at| order(at))
+        {
+            last = Some(order(at));
             let cursor = &self.cursors[at];
             let id = |seq| SegmentId { track: cursor.track.id, seq };
             let Some(seq) = cursor.next else {

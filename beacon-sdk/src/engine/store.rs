@@ -65,6 +65,8 @@ pub(super) struct Content {
     stripes: u8,
     /// Symbols missing per stripe; the last is the repair stripe.
     missing: Vec<u16>,
+    /// What a neighbour is told; kept as symbols come, for every symbol asks for it.
+    mask: u32,
 }
 
 /// What became of a page.
@@ -103,6 +105,9 @@ impl Content {
             let stripe = stripe_of(manifest.id.seq, esi, layout.source(), stripes);
             missing[usize::from(stripe)] += 1;
         }
+        let start = if manifest.group_start { HAVE_GROUP_START } else { 0 };
+        let empty = (0_u8..).zip(&missing).filter(|(_, missing)| **missing == 0);
+        let mask = empty.fold(start, |mask, (stripe, _)| mask | 1 << stripe);
         Self {
             frame,
             hasher,
@@ -117,6 +122,7 @@ impl Content {
             held_source: 0,
             stripes,
             missing,
+            mask,
             manifest,
         }
     }
@@ -159,17 +165,8 @@ impl Content {
     }
 
     /// What a neighbour is told.
-    pub(super) fn mask(&self) -> u32 {
-        let mut mask = if self.manifest.group_start { HAVE_GROUP_START } else { 0 };
-        if self.complete() {
-            mask |= HAVE_COMPLETE;
-        }
-        for (stripe, missing) in self.missing.iter().enumerate() {
-            if *missing == 0 {
-                mask |= 1 << stripe;
-            }
-        }
-        mask
+    pub(super) const fn mask(&self) -> u32 {
+        self.mask
     }
 
     /// Manifest and pages as frames, in the order in which they should go.
@@ -230,7 +227,14 @@ impl Content {
         self.held += 1;
         self.held_source += u16::from(esi < self.manifest.layout.source());
         let stripe = self.stripe(esi);
-        self.missing[usize::from(stripe)] -= 1;
+        let missing = &mut self.missing[usize::from(stripe)];
+        *missing -= 1;
+        if *missing == 0 {
+            self.mask |= 1 << stripe;
+        }
+        if self.complete() {
+            self.mask |= HAVE_COMPLETE;
+        }
     }
 
     /// Whether a symbol matches its leaf hash, where that is known.
