@@ -7,6 +7,9 @@ pub struct Readme;
 
 pub mod args;
 pub mod finish;
+#[cfg(target_os = "linux")]
+pub mod measure;
+pub mod processes;
 
 use anyhow::{Context, Result};
 use beacon_sdk::{Identity, PeerId};
