@@ -7,7 +7,10 @@ pub struct Readme;
 
 pub mod args;
 pub mod finish;
+#[cfg(target_os = "linux")]
+pub mod measure;
 pub mod page;
+pub mod processes;
 
 use anyhow::{Context, Result};
 use beacon_sdk::{Identity, PeerId};
