@@ -114,9 +114,9 @@ impl Play<'_> {
             captured,
             data: data.into(),
         };
-        let data: Vec<u8> = (0..len.max(1)).map(|at| (at as u64 * (n + 1) >> 3) as u8).collect();
+        let data: Vec<u8> = (0..len.max(1)).map(|at| ((at as u64 * (n + 1)) >> 3) as u8).collect();
         let ticks = u64::from(self.timescale) / 25;
-        let video = object(0, n * ticks, ticks as u32, n % 10 == 0, data);
+        let video = object(0, n * ticks, ticks as u32, n.is_multiple_of(10), data);
         self.world.media(Media::Object(video));
         for half in 0..2 {
             let audio = object(1, (n * 2 + half) * 960, 960, true, vec![half as u8; 100]);
@@ -145,7 +145,7 @@ impl Play<'_> {
             5 => {
                 self.world.rename(other);
                 self.world.connect(at, other);
-                if other >= ENGINES && self.script.u8() % 8 != 0 {
+                if other >= ENGINES && !self.script.u8().is_multiple_of(8) {
                     self.world.introduce(other, at);
                 }
             }

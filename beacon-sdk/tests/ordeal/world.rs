@@ -390,7 +390,7 @@ impl World {
         let id = match item {
             Playout::Tracks(tracks) => {
                 node.told = true;
-                assert!(self.oracle.tracks.iter().any(|announced| *announced == tracks));
+                assert!(self.oracle.tracks.contains(&tracks));
                 return;
             }
             Playout::End => {
