@@ -122,7 +122,7 @@ fn haves(known: bool) -> impl FnMut() -> Pass {
         // Segments behind the playhead that are whole here, or ones ahead that are only heard of.
         let first = if known { 4 } else { 24 };
         let count = if known { 16 } else { HAVES_MAX as u32 - 16 };
-        let mask = if round % 2 == 0 { 0x0f } else { 0xf0 };
+        let mask = if round.is_multiple_of(2) { 0x0f } else { 0xf0 };
         let track = beacon_sdk::TrackId::default();
         let entry = |at: u32| Have { id: SegmentId { track, seq: first + at % count }, mask };
         let message = Message::Have((0..count).map(entry).collect());
