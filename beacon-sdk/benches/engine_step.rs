@@ -5,7 +5,7 @@ mod common;
 
 use beacon_sdk::SegmentId;
 use beacon_sdk::engine::Input;
-use beacon_sdk::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message};
+use beacon_sdk::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message, Status};
 use common::mesh::Mesh;
 use common::stage::{SEGMENT, Stage, config};
 use common::{Bench, Pass, SYMBOL, clock, floor_memcpy, floor_sha256, repeat};
@@ -96,17 +96,22 @@ fn starving(segments: u32) -> Stage {
     stage
 }
 
-/// One round of planning; requests go out and nobody answers them.
+/// One round of planning, and the tidying that goes with it every 100 ms; requests go out and
+/// nobody answers them.
 fn plan(segments: u32) -> impl FnMut() -> Pass {
-    const ROUNDS: u32 = 40;
+    const ROUNDS: u32 = 20;
     let mut stage = starving(segments);
     let mut rounds = 0;
     move || {
         if rounds == ROUNDS {
+            let asked = stage.viewer.stats().symbols_requested;
+            assert_eq!(asked > 0, segments > 0, "what is missing is asked for: {asked}");
             (stage, rounds) = (starving(segments), 0);
         }
         rounds += 1;
-        stage.now = stage.now + config().plan_interval;
+        // A neighbour's news has the engine plan soon, whether or not anything is missing.
+        stage.says(stage.pals[0], &Message::Status(Status::default()));
+        stage.now = stage.now + Duration::from_millis(100);
         let (took, ()) = clock(|| stage.viewer.handle(stage.now, Input::Timeout));
         while stage.viewer.poll_output().is_some() {}
         (took, 1)
