@@ -1,7 +1,7 @@
 //! What comes in is verified here, before it is kept, counted or passed on.
 
 use super::Engine;
-use super::store::{Content, PageFate, SymbolFate};
+use super::content::{Content, PageFate, SymbolFate};
 use crate::event::{Event, Offence};
 use crate::id::SegmentId;
 use crate::media::{Description, Manifest, RecordError, SegmentHasher, payload_hash};

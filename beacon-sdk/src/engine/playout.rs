@@ -183,7 +183,7 @@ impl Player {
                 continue;
             }
             let content = store.content(id(seq));
-            if content.is_some_and(super::store::Content::complete) {
+            if content.is_some_and(super::content::Content::complete) {
                 return Step::Deliver(at, id(seq));
             }
             let captured = content.map_or(cursor.edge_captured, |c| c.manifest.captured);

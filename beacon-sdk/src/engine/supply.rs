@@ -132,7 +132,7 @@ impl Engine {
                 Some(_) => continue,
                 None => segment.holders.push(Holder { peer: from, mask: have.mask, since: now }),
             }
-            let whole = segment.content.as_ref().is_some_and(super::store::Content::complete);
+            let whole = segment.content.as_ref().is_some_and(super::content::Content::complete);
             if have.mask & HAVE_COMPLETE != 0
                 && let Some(peer) = self.peers.get_mut(from)
             {
