@@ -11,7 +11,6 @@ mod stage;
 
 use serde::Deserialize;
 use stage::{Process, Stage};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -62,15 +61,6 @@ fn wait_for_media(viewer: &Process) {
     }
 }
 
-/// The address of a viewer's page, which it prints.
-fn page_of(viewer: &mut Process) -> String {
-    let stdout = viewer.child.stdout.take().unwrap();
-    let mut lines = BufReader::new(stdout).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://")));
-    let line = line.expect("the viewer says where its page is").unwrap();
-    line[line.find("http://").unwrap()..].trim().to_owned()
-}
-
 #[test]
 fn a_viewers_page_plays_picture_and_sound() {
     let stage = Stage::set("browser");
@@ -79,7 +69,7 @@ fn a_viewers_page_plays_picture_and_sound() {
     let relay = stage.viewer(0, &[]);
     wait_for_media(&relay);
     let mut pager = stage.start("viewer", "page", &["--sink", "http:127.0.0.1:0"]);
-    let seen = watch(&page_of(&mut pager), 6);
+    let seen = watch(&pager.says("watch"), 6);
     let stats = pager.stats();
     println!("{seen:?}");
     assert_eq!(seen.errors, Vec::<String>::new());

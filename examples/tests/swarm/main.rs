@@ -6,6 +6,7 @@
 mod hostile;
 mod stage;
 
+use beacon_sdk::{PublicKey, Ticket};
 use stage::{Stage, contains_tail};
 use std::time::Duration;
 
@@ -59,6 +60,24 @@ fn an_early_viewer_has_the_same_file() {
     assert_eq!(stats.segments_missed, 0);
     let (sent, seen) = (stage.bytes("sent"), stage.bytes("viewer-0"));
     assert!(sent.len() > 50_000 && sent == seen, "{} and {} bytes", sent.len(), seen.len());
+}
+
+/// A ticket is all that a viewer needs, and it trusts no other publisher.
+#[test]
+fn a_ticket_leads_to_its_broadcast_only() {
+    let stage = Stage::set("ticket");
+    let mut broadcaster = stage.broadcaster(&["--source", "test", "--duration", "12"]);
+    let text = broadcaster.says("ticket");
+    let holder = stage.ticket_holder("holder", &text);
+    let mut other: Ticket = text.parse().unwrap();
+    other.broadcast.publisher = PublicKey::from_bytes([9; 32]);
+    let (code, said) = stage.fails("viewer", &["--ticket", &other.to_string()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ask for a new ticket"), "{said}");
+    broadcaster.finish();
+    let stats = holder.finish();
+    assert_eq!(stats.segments_missed, 0, "{stats:?}");
+    contains_tail(&stage.objects("sent"), &stage.objects("holder"), "holder");
 }
 
 /// Signaling dies and comes back: media goes on, and a newcomer finds the broadcast again.

@@ -4,6 +4,7 @@ use beacon_mux::Reader;
 use beacon_sdk::{Stats, TrackId};
 use beacon_signal::{Config, Server};
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -91,9 +92,20 @@ impl Stage {
     }
 
     pub fn start(&self, program: &str, name: &str, args: &[&str]) -> Process {
+        let signal = self.signal();
+        self.spawn(program, name, &[&["--signal", &signal, "--name", "test"], args].concat())
+    }
+
+    /// A viewer that has nothing but a ticket.
+    pub fn ticket_holder(&self, name: &str, ticket: &str) -> Process {
+        let sink = format!("file:{}", self.path(&format!("{name}.mp4")).display());
+        self.spawn("viewer", name, &["--ticket", ticket, "--sink", &sink])
+    }
+
+    fn spawn(&self, program: &str, name: &str, args: &[&str]) -> Process {
         let stats = self.path(&format!("{name}.json"));
         let child = Self::command(program)
-            .args(["--signal", &self.signal(), "--name", "test", "--stats"])
+            .arg("--stats")
             .arg(&stats)
             .args(args)
             .stdout(Stdio::piped())
@@ -139,7 +151,7 @@ impl Stage {
 /// A running program.
 pub struct Process {
     pub name: String,
-    pub child: Child,
+    child: Child,
     stats: PathBuf,
 }
 
@@ -155,6 +167,14 @@ impl Process {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
+    }
+
+    /// The first line it prints that begins with `word`, without it.
+    pub fn says(&mut self, word: &str) -> String {
+        let stdout = self.child.stdout.take().unwrap();
+        let mut lines = BufReader::new(stdout).lines();
+        let line = lines.find_map(|line| line.unwrap().strip_prefix(word).map(str::to_owned));
+        line.expect("it says so").trim().to_owned()
     }
 
     /// `kill -9`.
