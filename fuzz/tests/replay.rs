@@ -5,8 +5,6 @@ use beacon_fuzz::{TARGETS, Target};
 use std::path::{Path, PathBuf};
 use std::{fs, thread};
 
-/// Inputs made up per target and kind; a target may take a few milliseconds for one.
-const MADE_UP: u64 = 1500;
 const MADE_UP_BYTES_MAX: u64 = 400;
 
 fn folder(target: &Target) -> PathBuf {
@@ -57,7 +55,7 @@ fn spoilt_corpora() {
     for target in TARGETS {
         let files = corpus(target);
         let mut noise = Noise(1);
-        for _ in 0..MADE_UP {
+        for _ in 0..target.replays {
             let mut input = files[noise.u64() as usize % files.len()].1.clone();
             for _ in 0..noise.u64() % 4 {
                 let at = noise.u64() as usize % input.len().max(1);
@@ -76,7 +74,7 @@ fn spoilt_corpora() {
 fn noise() {
     for target in TARGETS {
         let mut noise = Noise(2);
-        for _ in 0..MADE_UP {
+        for _ in 0..target.replays {
             let len = noise.u64() % MADE_UP_BYTES_MAX;
             run(target, &noise.bytes(len as usize));
         }
@@ -88,18 +86,7 @@ fn seeds_are_checked_in() {
     for target in TARGETS {
         for (name, bytes) in (target.seeds)() {
             let found = fs::read(folder(target).join(name)).ok();
-            assert_eq!(found, Some(bytes), "{}/{name}: run `write_seeds`", target.name);
-        }
-    }
-}
-
-#[test]
-#[ignore = "writes the seeds into corpus/"]
-fn write_seeds() {
-    for target in TARGETS {
-        fs::create_dir_all(folder(target)).unwrap();
-        for (name, bytes) in (target.seeds)() {
-            fs::write(folder(target).join(name), bytes).unwrap();
+            assert_eq!(found, Some(bytes), "{}/{name}: run the example seeds", target.name);
         }
     }
 }

@@ -158,6 +158,11 @@ impl Play<'_> {
             13 => self.hostile(at, other, |play| play.replay(act & 0x80 != 0)),
             14 | 15 => self.hostile(at, other, |play| play.symbol(act >> 5)),
             16 => self.hostile(at, other, Self::noise),
+            // Engines never subscribe in a circle of their own accord.
+            23 if other < ENGINES => {
+                let all = Message::Subscribe { stripes: (1 << 17) - 1, tracks: u64::MAX };
+                self.world.receive(at, other, Lane::Control, all.encode());
+            }
             _ => self.hostile(at, other, |play| (Lane::Control, play.message().encode())),
         }
     }

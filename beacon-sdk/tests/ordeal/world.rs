@@ -42,6 +42,7 @@ pub fn parts(config: &Config) -> Parts {
 pub struct Tally {
     pub delivered: usize,
     pub symbols: usize,
+    pub controls: usize,
     pub banned: usize,
 }
 
@@ -363,6 +364,7 @@ impl World {
             *sent += 1;
             assert!(sent <= may, "node {at} sends {header:?} {sent} times, asked {may}");
         } else {
+            self.tally.controls += 1;
             let message = Message::decode(frame.clone()).expect("a message");
             assert_eq!(message.encode(), frame);
         }

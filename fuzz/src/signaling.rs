@@ -1,0 +1,70 @@
+//! Signaling messages of both directions, as text.
+
+use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage};
+
+/// Input: a text frame.
+pub fn run(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match ClientMessage::parse(&text) {
+        Ok(message) => assert_eq!(ClientMessage::parse(&message.to_json()), Ok(message)),
+        Err(error) => explained(&error.to_string(), error.code()),
+    }
+    match ServerMessage::parse(&text) {
+        Ok(message) => assert_eq!(ServerMessage::parse(&message.to_json()), Ok(message)),
+        Err(error) => explained(&error.to_string(), error.code()),
+    }
+}
+
+/// An error that goes back to whoever wrote the text stays short.
+fn explained(error: &str, code: ErrorCode) {
+    let answer = ServerMessage::error(code, error).to_json();
+    assert!(answer.len() < 4096, "{} bytes", answer.len());
+    assert!(ServerMessage::parse(&answer).is_ok(), "{answer}");
+}
+
+/// One message of every type.
+pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let key = "03".repeat(32);
+    let seed = |text: &str| text.replace("KEY", &key).into_bytes();
+    vec![
+        ("empty", vec![]),
+        (
+            "join",
+            seed(
+                r#"{"type":"join","version":1,"name":"demo","peer":"KEY","broadcast":null,"publish":false}"#,
+            ),
+        ),
+        (
+            "join-origin",
+            seed(
+                r#"{"type":"join","version":1,"name":"demo","peer":"KEY","broadcast":{"publisher":"KEY","epoch":7},"publish":true}"#,
+            ),
+        ),
+        ("join-version", seed(r#"{"type":"join","version":2}"#)),
+        ("signal", seed(r#"{"type":"signal","to":"KEY","data":"AAEC"}"#)),
+        (
+            "report",
+            seed(
+                r#"{"type":"metrics-report","score":50,"role":"leaf","depth":1,"slots":4,"upload_bps":9}"#,
+            ),
+        ),
+        ("heartbeat", seed(r#"{"type":"heartbeat"}"#)),
+        ("leave", seed(r#"{"type":"leave"}"#)),
+        (
+            "joined",
+            seed(
+                r#"{"type":"joined","version":1,"broadcast":{"publisher":"KEY","epoch":7},"heartbeat_ms":5000}"#,
+            ),
+        ),
+        (
+            "peers",
+            seed(
+                r#"{"type":"peers","peers":[{"peer":"KEY","score":50,"role":"relay","depth":2,"slots":1}]}"#,
+            ),
+        ),
+        ("gone", seed(r#"{"type":"gone","peer":"KEY"}"#)),
+        ("signal-from", seed(r#"{"type":"signal","from":"KEY","data":"AAEC"}"#)),
+        ("error", seed(r#"{"type":"error","code":"full","message":"no room","fatal":false}"#)),
+        ("unknown", seed(r#"{"type":"wave","version":1}"#)),
+    ]
+}
