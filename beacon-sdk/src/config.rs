@@ -46,7 +46,8 @@ pub struct Config {
     pub plan_interval: Duration,
     /// How long a parent may be late with a symbol before others are asked for it.
     pub overdue: Duration,
-    /// A link that is silent for this long is lost. Pings go at a quarter of it.
+    /// A link that is silent for this long is lost. One that is quiet is pinged at a quarter of
+    /// it, another one as often as this, for its round trip.
     pub silence: Duration,
     /// Which tracks a viewer takes, plays and passes on.
     pub choice: Choice,

@@ -23,8 +23,9 @@ use tokio::time::Instant as Moment;
 
 /// Transport events taken in one go before anything else has its turn.
 const BATCH_MAX: usize = 256;
-/// How often the application's snapshot is renewed.
-const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often the application's snapshot is renewed at least, by the first wake-up after it: the
+/// engine's own timers give one every 100 ms.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(150);
 /// How long the end of a broadcast is served to others at least, and how long at most.
 const LINGER_MIN: Duration = Duration::from_secs(1);
 const LINGER_MAX: Duration = Duration::from_secs(4);
@@ -238,7 +239,7 @@ impl Edge {
             }) {
                 return Ok(());
             }
-            let deadline = self.clock.moment(engine.poll_timeout()).min(snapshot_at);
+            let deadline = self.clock.moment(engine.poll_timeout());
             let wake = self.wait(playback, rendezvous_up, deadline, leaving.is_none(), ends).await;
             let now = self.clock.now();
             match wake {
