@@ -1,5 +1,6 @@
 //! Every number the engine goes by, with its range, its cost and where it comes from.
 
+use crate::media::Choice;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -45,10 +46,11 @@ pub struct Config {
     pub plan_interval: Duration,
     /// How long a parent may be late with a symbol before others are asked for it.
     pub overdue: Duration,
-    /// A link that is silent for this long is lost. Pings go at a quarter of it.
+    /// A link that is silent for this long is lost. One that is quiet is pinged at a quarter of
+    /// it, another one as often as this, for its round trip.
     pub silence: Duration,
-    /// Tracks to carry and play; empty is all of them.
-    pub tracks: Vec<u8>,
+    /// Which tracks a viewer takes, plays and passes on.
+    pub choice: Choice,
 }
 
 /// The ready-made settings of DESIGN §7.
@@ -119,7 +121,7 @@ impl Profile {
             plan_interval: ms(50),
             overdue: ms(400),
             silence: ms(3000),
-            tracks: Vec::new(),
+            choice: Choice::default(),
         };
         let low = Config {
             segment: ms(100),
@@ -170,7 +172,6 @@ impl Config {
             ),
             ((ms(5)..=ms(1000)).contains(&self.plan_interval), "plan_interval", "5 ms to 1 s"),
             (self.silence >= ms(500), "silence", "at least 500 ms"),
-            (self.tracks.iter().all(|id| *id < 64), "tracks", "numbers below 64"),
         ];
         match rules.iter().find(|(ok, ..)| !ok) {
             Some(&(_, field, range)) => Err(ConfigError::Range { field, range }),

@@ -1,6 +1,6 @@
 //! What an application is told while a broadcast runs: a few lines a second at most.
 
-use crate::id::{PeerId, SegmentId};
+use crate::id::{BroadcastId, PeerId, SegmentId};
 use crate::plugin::CloseReason;
 use core::fmt;
 use core::time::Duration;
@@ -57,6 +57,12 @@ pub enum Event {
     },
     /// The rendezvous is back.
     RendezvousBack,
+    /// The rendezvous names another broadcast under this name, or a new run of it. This one is
+    /// over; watch again to see the new one.
+    Replaced {
+        /// The broadcast that is there now.
+        by: BroadcastId,
+    },
     /// The broadcast has ended.
     Ended,
 }
@@ -104,6 +110,7 @@ impl fmt::Display for Event {
             Self::Equivocation { id } => write!(f, "two manifests signed for segment {id}"),
             Self::RendezvousLost { reason } => write!(f, "rendezvous lost: {reason}"),
             Self::RendezvousBack => f.write_str("rendezvous back"),
+            Self::Replaced { by } => write!(f, "another broadcast has this name now: {by}"),
             Self::Ended => f.write_str("broadcast ended"),
         }
     }

@@ -36,9 +36,9 @@ pub struct Stats {
     pub stalls: u64,
     /// For how long in all.
     pub stall_ms: u64,
-    /// Hops from the origin on the deepest stripe.
+    /// Hops from the origin on the deepest stripe there has been.
     pub hops_max: u8,
-    /// Links with a proven peer.
+    /// Links with a proven peer. This and the next two: now, or when the broadcast ended.
     pub peers: u64,
     /// Distinct parents over all stripes.
     pub parents: u64,

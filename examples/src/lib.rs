@@ -1,7 +1,16 @@
 //! What the example programs share: their common options, and how they start, report and end.
 
+/// The README's programs, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod args;
 pub mod finish;
+#[cfg(target_os = "linux")]
+pub mod measure;
+pub mod page;
+pub mod processes;
 
 use anyhow::{Context, Result};
 use beacon_sdk::{Identity, PeerId};

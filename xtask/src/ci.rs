@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::clip;
 use crate::process::{cargo, output, program, root, run, run_and_keep, target_dir};
 use crate::setup;
 use crate::step::Step;
@@ -35,6 +36,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "lints, all targets and features, warnings are errors",
         run: clippy,
     },
+    Step { name: "clip", about: "the real clip that the swarm tests stream", run: clip },
     Step {
         name: "test",
         about: "unit, property and integration tests, and the examples in the docs",
@@ -74,6 +76,10 @@ fn fmt() -> Result<String, String> {
 fn clippy() -> Result<String, String> {
     run(cargo(&["clippy"]).args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]))?;
     Ok(String::new())
+}
+
+fn clip() -> Result<String, String> {
+    clip::fetch(&clip::default_folder()).map(|path| path.display().to_string())
 }
 
 fn test() -> Result<String, String> {

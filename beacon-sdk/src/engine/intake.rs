@@ -1,7 +1,7 @@
 //! What comes in is verified here, before it is kept, counted or passed on.
 
 use super::Engine;
-use super::store::{Content, PageFate, SymbolFate};
+use super::content::{Content, PageFate, SymbolFate};
 use crate::event::{Event, Offence};
 use crate::id::SegmentId;
 use crate::media::{Description, Manifest, RecordError, SegmentHasher, payload_hash};
@@ -78,6 +78,10 @@ impl Engine {
                 config.push_slots,
             );
             self.timers.tail = self.now;
+            match self.config.choice.choose(&description.tracks) {
+                Ok(tracks) => self.tracks = tracks,
+                Err(unplayable) => return self.unplayable = Some(unplayable),
+            }
         }
         let all = description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get());
         self.tracks &= all;
@@ -146,7 +150,18 @@ impl Engine {
             return self.suspect(from, header, frame);
         };
         match content.accept(header.esi, &frame) {
-            SymbolFate::New => self.on_new_symbol(from, header, frame),
+            SymbolFate::New => {
+                let enough = content.held() >= content.manifest.layout.source();
+                let news = enough || content.mask() != content.told;
+                self.on_new_symbol(from, header, frame);
+                // Most symbols complete nothing: they are spared the looks below.
+                if enough {
+                    self.recover(id);
+                }
+                if news {
+                    self.note_progress(id);
+                }
+            }
             SymbolFate::Known => self.on_duplicate(from, header, frame.len()),
             SymbolFate::NoPage => self.suspect(from, header, frame),
             SymbolFate::False => {
@@ -173,8 +188,6 @@ impl Engine {
             self.parts.ledger.record(self.now, transfer);
         }
         self.pass_on_symbol(id, header.esi, &frame, Some(from));
-        self.recover(id);
-        self.note_progress(id);
     }
 
     fn on_duplicate(&mut self, from: PeerKey, header: SymbolHeader, len: usize) {

@@ -186,16 +186,20 @@ impl Engine {
         }
     }
 
-    /// Pings, and lets go of links that are silent or never proved themselves.
+    /// Pings, and lets go of links that are silent or never proved themselves. A link that is
+    /// heard anyway is pinged for its round trip only: on a quiet lane a ping and its answer wake
+    /// four tasks at each end.
     pub(super) fn check_links(&mut self) {
         let (now, silence) = (self.now, self.config.silence);
         let mut lost = Vec::new();
         let mut pings = Vec::new();
         for (key, peer) in self.peers.iter_mut() {
             let unproven = !peer.ready && peer.since + HELLO_MAX <= now;
+            let quiet = peer.heard + silence / 4 <= now;
+            let pause = if quiet { silence / 4 } else { silence };
             if unproven || peer.heard + silence <= now {
                 lost.push(key);
-            } else if peer.ready && peer.pinged + silence / 4 <= now {
+            } else if peer.ready && peer.pinged + pause <= now {
                 peer.pinged = now;
                 pings.push(key);
             }

@@ -12,6 +12,7 @@
 //!
 //! This file routes; the files beside it decide, one concern each; `media` and `wire` compute.
 
+mod content;
 mod feeds;
 mod intake;
 mod io;
@@ -23,6 +24,7 @@ mod plan;
 mod playout;
 mod publish;
 mod push;
+mod report;
 mod store;
 mod supply;
 mod tidy;
@@ -37,13 +39,12 @@ use crate::config::{Config, ConfigError};
 use crate::event::{Event, Offence};
 use crate::id::{BroadcastId, PeerId};
 use crate::identity::Identity;
-use crate::media::{Description, Playout};
+use crate::media::{Description, Playout, Unplayable};
 use crate::plugin::{
-    CloseReason, ErasureCode, Lane, Ledger, Observation, PeerKey, Role, Scheduler, Scorer,
-    TransportCaps,
+    CloseReason, ErasureCode, Lane, Ledger, Observation, PeerKey, Scheduler, Scorer, TransportCaps,
 };
 use crate::rng::Rng;
-use crate::stats::{LinkStats, Stats};
+use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::{FarewellReason, Message, Status, SymbolHeader};
 use bytes::Bytes;
@@ -95,8 +96,12 @@ pub struct Engine {
     pacer: Pacer,
     out: VecDeque<Output>,
     stats: Stats,
+    /// The counters as they were when the broadcast ended.
+    at_end: Option<Stats>,
     /// Tracks this peer carries: bit i is track i.
     tracks: u64,
+    /// The broadcast has nothing that this peer may play.
+    unplayable: Option<Unplayable>,
     /// What neighbours were last told.
     status: Status,
     /// Whose turn it is to send.
@@ -161,7 +166,6 @@ impl Engine {
         config.check()?;
         let me = identity.public();
         let origin = publisher.is_some();
-        let tracks = config.tracks.iter().fold(0, |mask, id| mask | 1_u64 << id);
         Ok(Self {
             rng: Rng::new(seed, 0),
             now,
@@ -177,7 +181,9 @@ impl Engine {
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
             stats: Stats::default(),
-            tracks: if tracks == 0 { u64::MAX } else { tracks },
+            at_end: None,
+            tracks: u64::MAX,
+            unplayable: None,
             status: Status::default(),
             turn: 0,
             timers: Timers {
@@ -249,7 +255,11 @@ impl Engine {
                 let after = self.now.since(self.joined);
                 self.event(Event::Started { after });
             }
-            Playout::End => self.event(Event::Ended),
+            Playout::End => {
+                // What the mesh was like; neighbours now leave one after the other.
+                self.at_end = Some(self.stats());
+                self.event(Event::Ended);
+            }
             _ => {}
         }
         Some(item)
@@ -270,53 +280,6 @@ impl Engine {
         soonest
     }
 
-    /// The broadcast this engine is in.
-    #[must_use]
-    pub const fn broadcast(&self) -> BroadcastId {
-        self.broadcast
-    }
-
-    /// The description of the broadcast, once it is known.
-    #[must_use]
-    pub fn description(&self) -> Option<&Description> {
-        self.description.as_ref().map(|(description, _)| description)
-    }
-
-    /// The proven neighbours, by id.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<PeerId> {
-        self.peers.ready().map(|(_, peer)| peer.id).collect()
-    }
-
-    /// What goes over each link.
-    #[must_use]
-    pub fn links(&self) -> Vec<LinkStats> {
-        let link = |(_, peer): (PeerKey, &peers::Peer)| LinkStats {
-            peer: peer.id,
-            origin: peer.id == self.broadcast.publisher,
-            rtt_us: crate::time::micros(peer.rtt.smoothed()),
-            score: self.parts.scorer.score(self.now, peer.id).get(),
-            received: peer.received,
-            sent: peer.sent,
-            parent_of: peer.pushes.count_ones() as u8,
-            child_of: peer.takes.count_ones() as u8,
-        };
-        self.peers.ready().map(link).collect()
-    }
-
-    /// Who pushes each stripe to this peer; the last is the repair stripe.
-    #[must_use]
-    pub fn parents(&self) -> Vec<Option<PeerId>> {
-        let id = |key| self.peers.get(key).map(|peer| peer.id);
-        self.feeds.stripes.iter().map(|feed| feed.parent.and_then(id)).collect()
-    }
-
-    /// Whether the last item has been played.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        self.player.ended()
-    }
-
     /// Nothing waits to be sent.
     #[must_use]
     pub fn served(&self) -> bool {
@@ -329,29 +292,6 @@ impl Engine {
         let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.send(key, &Message::Farewell { reason: FarewellReason::Done, peers: Vec::new() });
-        }
-    }
-
-    /// A snapshot of the counters.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut parents: Vec<PeerKey> =
-            self.feeds.stripes.iter().filter_map(|feed| feed.parent).collect();
-        parents.sort_unstable();
-        parents.dedup();
-        let depth = (0..self.feeds.count()).filter_map(|stripe| self.feeds.depth(stripe)).max();
-        let ledger = &self.parts.ledger;
-        let owed: i64 = self.peers.ready().map(|(_, p)| ledger.standing(p.id).balance).sum();
-        Stats {
-            latency_ms: self.player.latency().percentiles(),
-            hops_max: depth.unwrap_or(0),
-            peers: self.peers.ready().count() as u64,
-            parents: parents.len() as u64,
-            children: self.feeds.children_total() as u64,
-            score: self.own_score(),
-            credits: owed.saturating_neg(),
-            role: self.own_role(),
-            ..self.stats.clone()
         }
     }
 
@@ -467,48 +407,39 @@ impl Engine {
         self.parts.scorer.observe(self.now, peer, seen);
     }
 
-    fn own_score(&self) -> u8 {
-        if self.publisher.is_some() {
-            return 100;
-        }
-        // What a neighbour would see of it: the ratio of what it gives to what it takes.
-        let given = self.stats.bytes_uploaded;
-        let taken = self.stats.bytes_from_origin + self.stats.bytes_from_peers;
-        u8::try_from((given * 50 / taken.max(1)).min(100)).unwrap_or(100)
-    }
-
-    fn own_role(&self) -> Role {
-        match self.own_score() {
-            _ if self.publisher.is_some() => Role::Origin,
-            75.. => Role::SuperSeed,
-            50.. => Role::Relay,
-            _ => Role::Leaf,
-        }
-    }
-
     /// The frame whose turn it is: control before data, neighbours in turn.
     fn next_frame(&mut self) -> Option<Output> {
-        let span = self.peers.span();
-        let turn = |at: usize| PeerKey(((self.turn + at) % span.max(1)) as u16);
-        let order: Vec<PeerKey> = (0..span).map(turn).collect();
-        for &key in &order {
+        let mut waits = None;
+        for key in self.turns(self.turn) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if let Some(frame) = peer.out.next_control() {
                 return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
             }
+            if waits.is_none() && peer.out.symbols_sendable() {
+                waits = Some(usize::from(key.0));
+            }
         }
+        let first = waits?;
         if !self.pacer.open(self.now) {
             return None;
         }
-        for &key in &order {
+        // Once round from the first that has symbols: all of them may have expired.
+        for key in self.turns(first) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             let Some(frame) = peer.out.next_symbol(self.now) else { continue };
             self.turn = usize::from(key.0) + 1;
-            let id = peer.id;
             self.pacer.spend(frame.len());
-            self.sent_symbol(id, frame.len());
-            return Some(Output::Send { to: id, lane: Lane::Data, frame });
+            self.sent_symbol(key, frame.len());
+            let Some(peer) = self.peers.get(key) else { continue };
+            return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
         }
         None
+    }
+
+    /// Every key once, from `first` on and round.
+    fn turns(&self, first: usize) -> impl Iterator<Item = PeerKey> + use<> {
+        let span = self.peers.span();
+        let first = if first < span { first } else { 0 };
+        (first..span).chain(0..first).map(|at| PeerKey(at as u16))
     }
 }

@@ -1,7 +1,8 @@
 //! Asking the scheduler what to take from whom, and doing as much of it as is allowed.
 
 use super::Engine;
-use super::store::{Asked, Segment};
+use super::content::Asked;
+use super::store::Segment;
 use crate::config::DEPTH_MAX;
 use crate::id::SegmentId;
 use crate::plugin::{
@@ -309,7 +310,7 @@ impl Engine {
         }
         for (id, key) in wanted {
             let Some(segment) = self.store.hear(id) else { continue };
-            let paged = segment.content.as_ref().is_some_and(super::store::Content::paged);
+            let paged = segment.content.as_ref().is_some_and(super::content::Content::paged);
             if paged || segment.fetched + FETCH_PAUSE > now {
                 continue;
             }

@@ -129,7 +129,7 @@ impl Player {
             let track = self.cursors[lead].track.id;
             let first = store.track(track).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
-                manifest.group_start.then(|| (id.seq, manifest.start, manifest.captured))
+                manifest.group_start.then_some((id.seq, manifest.start, manifest.captured))
             });
             let Some((seq, start, captured)) = first else { return };
             self.start_us = self.cursors[lead].track.micros(start);
@@ -162,9 +162,14 @@ impl Player {
     /// The next step, by start time, then by track number.
     fn step(&self, store: &Store, description: &Description, now: Instant) -> Step {
         let mut wake = Instant::NEVER;
-        let mut order: Vec<usize> = (0..self.cursors.len()).collect();
-        order.sort_by_key(|&at| (self.cursors[at].edge_us, self.cursors[at].track.id));
-        for at in order {
+        // Few tracks: finding the next one each time is cheaper than a sorted list every step.
+        let order = |at: usize| (self.cursors[at].edge_us, self.cursors[at].track.id);
+        let mut last = None;
+        while let Some(at) = (0..self.cursors.len())
+            .filter(|&at| last.is_none_or(|last| order(at) > last))
+            .min_by_key(|&at| order(at))
+        {
+            last = Some(order(at));
             let cursor = &self.cursors[at];
             let id = |seq| SegmentId { track: cursor.track.id, seq };
             let Some(seq) = cursor.next else {
@@ -178,7 +183,7 @@ impl Player {
                 continue;
             }
             let content = store.content(id(seq));
-            if content.is_some_and(super::store::Content::complete) {
+            if content.is_some_and(super::content::Content::complete) {
                 return Step::Deliver(at, id(seq));
             }
             let captured = content.map_or(cursor.edge_captured, |c| c.manifest.captured);
@@ -217,7 +222,7 @@ impl Player {
             return Some(Playout::Tracks(tracks));
         }
         let (at, id) = match step {
-            Step::Wait(_) => return self.finish(description),
+            Step::Wait(_) => return self.finish(description, now),
             Step::Gap(at, id) => {
                 self.tell_gap(at, id, store, now, stats);
                 return Some(Playout::Gap { id });
@@ -285,15 +290,19 @@ impl Player {
         }
     }
 
-    /// `End`, once every track has played to its end.
-    fn finish(&mut self, description: &Description) -> Option<Playout> {
+    /// `End`, once every track has played to its end; or when the broadcast had ended and nothing
+    /// of it could be had any more.
+    fn finish(&mut self, description: &Description, now: Instant) -> Option<Playout> {
         let played = |cursor: &Cursor| {
             let end = description.end_of(cursor.track.id)?;
             Some(cursor.next.unwrap_or(if self.started.is_some() { end } else { 0 }) >= end)
         };
         let done = !self.cursors.is_empty()
             && self.cursors.iter().all(|cursor| played(cursor) == Some(true));
-        if !done {
+        let too_late = self.started.is_none()
+            && description.ended.is_some()
+            && self.joined + self.delay <= now;
+        if !done && !too_late {
             return None;
         }
         self.ended = true;

@@ -1,7 +1,7 @@
 //! The origin: objects in, sealed segments out.
 
 use super::Engine;
-use super::store::Content;
+use super::content::Content;
 use crate::config::Config;
 use crate::id::{SegmentId, TrackId};
 use crate::media::{

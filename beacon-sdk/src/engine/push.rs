@@ -89,6 +89,8 @@ impl Engine {
             Switch::None => {}
         }
         if self.feeds.stripes[usize::from(stripe)].path != before {
+            let depth = self.feeds.depth(stripe).unwrap_or(0);
+            self.stats.hops_max = self.stats.hops_max.max(depth);
             self.tell_children(stripe);
             self.tell_soon();
         }
@@ -153,10 +155,10 @@ impl Engine {
         frame: &Bytes,
         except: Option<PeerKey>,
     ) {
-        let expires = self.expiry(id);
         let Some(segment) = self.store.get(id) else { return };
         let Some(content) = &segment.content else { return };
         let stripe = content.stripe(esi);
+        let expires = self.worthless_at(content.manifest.captured);
         let done = HAVE_COMPLETE | 1 << stripe;
         for &child in self.feeds.children(stripe) {
             let held = segment.holders.iter().any(|h| h.peer == child && h.mask & done != 0);
@@ -174,19 +176,24 @@ impl Engine {
 
     /// When a symbol of a segment is worth nothing to anybody.
     pub(super) fn expiry(&self, id: SegmentId) -> Instant {
-        let captured = self.store.content(id).map(|content| content.manifest.captured);
-        let deadline = captured.map_or(self.now, |captured| self.player.deadline(captured));
-        deadline.max(self.now + WORTH_MIN)
+        match self.store.content(id) {
+            Some(content) => self.worthless_at(content.manifest.captured),
+            None => self.now + WORTH_MIN,
+        }
+    }
+
+    fn worthless_at(&self, captured: Instant) -> Instant {
+        self.player.deadline(captured).max(self.now + WORTH_MIN)
     }
 
     /// A symbol frame was handed to the transport.
-    pub(super) fn sent_symbol(&mut self, to: PeerId, frame_len: usize) {
+    pub(super) fn sent_symbol(&mut self, to: PeerKey, frame_len: usize) {
         let bytes = frame_len.saturating_sub(SYMBOL_HEADER_LEN) as u32;
         self.stats.bytes_uploaded += u64::from(bytes);
-        if let Some(peer) = self.peer_by_id(&to) {
-            peer.sent += u64::from(bytes);
-        }
-        self.parts.ledger.record(self.now, Transfer { peer: to, sent: bytes, received: 0 });
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        peer.sent += u64::from(bytes);
+        let transfer = Transfer { peer: peer.id, sent: bytes, received: 0 };
+        self.parts.ledger.record(self.now, transfer);
     }
 
     /// The transport gave it back.

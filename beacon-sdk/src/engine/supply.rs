@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::outbox::SYMBOLS_BUSY;
+use super::peers::Peer;
 use super::store::Holder;
 use crate::id::{SegmentId, TrackId};
 use crate::plugin::{Feedback, Observation, PeerKey};
@@ -29,15 +30,17 @@ impl Engine {
         self.config.plan_interval / 2
     }
 
-    /// The holding of a segment may have changed: everyone is to be told when it has.
+    /// The holding of a segment may have changed: everyone is to be told when it has, but for the
+    /// origin, which needs nothing.
     pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
         let Some(content) = self.store.content_mut(id) else { return };
         if content.told == mask {
             return;
         }
         content.told = mask;
-        let now = self.now;
-        for (_, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.ready) {
+        let (now, origin) = (self.now, self.broadcast.publisher);
+        let others = |peer: &Peer| peer.ready && peer.id != origin;
+        for (_, peer) in self.peers.iter_mut().filter(|(_, peer)| others(peer)) {
             if peer.untold.is_empty() {
                 peer.untold_since = now;
             }
@@ -56,7 +59,8 @@ impl Engine {
             .filter(|(_, segment)| segment.content.as_ref().is_some_and(|c| c.mask() != 0))
             .map(|(id, _)| id)
             .collect();
-        if let Some(peer) = self.peers.get_mut(to) {
+        let origin = self.broadcast.publisher;
+        if let Some(peer) = self.peers.get_mut(to).filter(|peer| peer.id != origin) {
             peer.untold = held;
         }
         self.flush_haves(to);
@@ -65,15 +69,7 @@ impl Engine {
     /// Sends what is due to be told.
     pub(super) fn tell(&mut self) {
         self.timers.tell = Instant::NEVER;
-        let status = self.current_status();
-        if status != self.status {
-            self.status = status.clone();
-            let all: Vec<PeerKey> = self.peers.ready().map(|(key, _)| key).collect();
-            let frame = Message::Status(status).encode();
-            for key in all {
-                self.send_frame(key, frame.clone());
-            }
-        }
+        self.tell_status();
         let patience = self.tell_interval() * TELL_PATIENCE;
         let waiting: Vec<(PeerKey, bool)> = self
             .peers
@@ -90,6 +86,20 @@ impl Engine {
             } else {
                 self.tell_soon();
             }
+        }
+    }
+
+    /// Tells everyone the status when it has changed.
+    pub(super) fn tell_status(&mut self) {
+        let status = self.current_status();
+        if status == self.status {
+            return;
+        }
+        self.status = status.clone();
+        let all: Vec<PeerKey> = self.peers.ready().map(|(key, _)| key).collect();
+        let frame = Message::Status(status).encode();
+        for key in all {
+            self.send_frame(key, frame.clone());
         }
     }
 
@@ -132,7 +142,7 @@ impl Engine {
                 Some(_) => continue,
                 None => segment.holders.push(Holder { peer: from, mask: have.mask, since: now }),
             }
-            let whole = segment.content.as_ref().is_some_and(super::store::Content::complete);
+            let whole = segment.content.as_ref().is_some_and(super::content::Content::complete);
             if have.mask & HAVE_COMPLETE != 0
                 && let Some(peer) = self.peers.get_mut(from)
             {

@@ -48,8 +48,9 @@ impl Engine {
             self.timers.report = self.now + REPORT_INTERVAL;
             self.report();
         }
-        // Status follows from feeds that change in many places: a look now and then is cheaper.
-        self.tell_soon();
+        // Status follows from feeds that change in many places: a look now and then is cheaper,
+        // and a timer of its own would be another wake-up.
+        self.tell_status();
         if self.player.started().is_none() {
             self.timers.tail = self.timers.tail.min(self.now + TAIL_INTERVAL);
         }

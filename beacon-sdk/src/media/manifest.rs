@@ -189,8 +189,11 @@ impl SegmentHasher {
     /// The leaf hash of a symbol.
     #[must_use]
     pub fn leaf(&self, esi: u16, symbol: &[u8]) -> Hash {
-        let hasher = self.leaf.clone().chain_update(esi.to_be_bytes());
-        hasher.chain_update(symbol).finalize().into()
+        // `chain_update` would copy the state twice more.
+        let mut hasher = self.leaf.clone();
+        hasher.update(esi.to_be_bytes());
+        hasher.update(symbol);
+        hasher.finalize().into()
     }
 
     /// The hash of a page of leaf hashes.

@@ -3,12 +3,14 @@
 //! A [`Source`](crate::Source) yields [`Media`] items, the engine cuts objects into segments and
 //! carries those, a [`Sink`](crate::Sink) receives [`Playout`] items.
 
+mod choice;
 mod description;
 mod manifest;
 pub(crate) mod payload;
 mod segmenter;
 mod track;
 
+pub use choice::{Choice, Renditions, Unplayable};
 pub use description::{Description, RecordError};
 pub(crate) use manifest::{CLOCK_MAX, START_MAX};
 pub use manifest::{Hash, Manifest, PAGE_LEAVES, SegmentHasher, payload_hash};

@@ -81,6 +81,15 @@ impl Track {
         matches!(self.kind, Kind::Video { .. })
     }
 
+    /// Height of the picture in pixels; 0 for sound.
+    #[must_use]
+    pub const fn height(&self) -> u16 {
+        match self.kind {
+            Kind::Video { height, .. } => height,
+            Kind::Audio { .. } => 0,
+        }
+    }
+
     /// Ticks of this track as microseconds, saturating.
     #[must_use]
     pub fn micros(&self, ticks: u64) -> u64 {

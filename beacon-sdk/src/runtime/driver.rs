@@ -23,8 +23,9 @@ use tokio::time::Instant as Moment;
 
 /// Transport events taken in one go before anything else has its turn.
 const BATCH_MAX: usize = 256;
-/// How often the application's snapshot is renewed.
-const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often the application's snapshot is renewed at least, by the first wake-up after it: the
+/// engine's own timers give one every 100 ms.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(150);
 /// How long the end of a broadcast is served to others at least, and how long at most.
 const LINGER_MIN: Duration = Duration::from_secs(1);
 const LINGER_MAX: Duration = Duration::from_secs(4);
@@ -60,6 +61,9 @@ pub enum DriveError {
         /// The one at the rendezvous.
         found: crate::PublicKey,
     },
+    /// The broadcast has nothing that this viewer may play.
+    #[error(transparent)]
+    Unplayable(#[from] crate::media::Unplayable),
     /// The engine's settings.
     #[error(transparent)]
     Config(#[from] crate::ConfigError),
@@ -106,6 +110,8 @@ pub(super) struct Edge {
     pub(super) transport: Box<dyn Transport>,
     pub(super) rendezvous: Box<dyn Rendezvous>,
     pub(super) source: Option<Box<dyn Source>>,
+    /// The rendezvous names another broadcast by now.
+    pub(super) replaced: bool,
 }
 
 /// What woke the driver.
@@ -220,7 +226,11 @@ impl Edge {
                 snapshot_at = Moment::now() + SNAPSHOT_INTERVAL;
                 publish_snapshot(engine, ends);
             }
-            if engine.ended() && !playback.busy() && leaving.is_none() {
+            if let Some(unplayable) = engine.unplayable() {
+                return Err(unplayable.clone().into());
+            }
+            let over = engine.ended() || self.replaced;
+            if over && !playback.busy() && leaving.is_none() {
                 leaving = Some(Moment::now());
             }
             if leaving.is_some_and(|since| {
@@ -229,7 +239,7 @@ impl Edge {
             }) {
                 return Ok(());
             }
-            let deadline = self.clock.moment(engine.poll_timeout()).min(snapshot_at);
+            let deadline = self.clock.moment(engine.poll_timeout());
             let wake = self.wait(playback, rendezvous_up, deadline, leaving.is_none(), ends).await;
             let now = self.clock.now();
             match wake {
@@ -353,6 +363,13 @@ impl Edge {
             Ok(RendezvousEvent::Signal { from, signal }) => self.transport.signal(from, signal),
             Ok(RendezvousEvent::Suspended { reason }) => {
                 let _ = ends.events.try_send(Event::RendezvousLost { reason });
+            }
+            Ok(RendezvousEvent::Joined { broadcast: Some(found) })
+                if found != engine.broadcast() && !self.join.publish =>
+            {
+                // Another broadcast under this name, or a new run: this one is over.
+                let _ = ends.events.try_send(Event::Replaced { by: found });
+                self.replaced = true;
             }
             Ok(RendezvousEvent::Joined { .. }) => {
                 let _ = ends.events.try_send(Event::RendezvousBack);

@@ -19,6 +19,7 @@ use crate::ticket::{Ticket, valid_name};
 use clock::Clock;
 use driver::{Edge, Task};
 use handle::handle;
+use tracing::Instrument as _;
 
 /// What a peer is made of, before it publishes or watches.
 ///
@@ -143,7 +144,8 @@ impl Beacon {
         let (handle, ends) = handle();
         let source: Box<dyn Source> = Box::new(source);
         let task = self.task(clock, join, Some(source), record)?;
-        Ok((Broadcast::new(handle, ticket), Driver::new(task.run(ends))))
+        let span = tracing::info_span!("broadcast", name, peer = ?publisher);
+        Ok((Broadcast::new(handle, ticket), Driver::new(task.run(ends).instrument(span))))
     }
 
     /// Watches the broadcast of that name; whoever the rendezvous says publishes it is believed.
@@ -177,7 +179,8 @@ impl Beacon {
         let (handle, ends) = handle();
         let sink: Box<dyn Sink> = Box::new(sink);
         let task = self.task(Clock::start(), join, None, Some(sink))?;
-        Ok((Watch::new(handle), Driver::new(task.run(ends))))
+        let span = tracing::info_span!("watch", name, ?peer);
+        Ok((Watch::new(handle), Driver::new(task.run(ends).instrument(span))))
     }
 
     fn task(
@@ -210,7 +213,7 @@ impl Beacon {
             code: self.code,
         };
         let (transport, rendezvous) = (self.transport, self.rendezvous);
-        let edge = Edge { clock, join, transport, rendezvous, source };
+        let edge = Edge { clock, join, transport, rendezvous, source, replaced: false };
         Ok(Task { seed, identity: self.identity, config: self.config, parts, sink, edge })
     }
 }

@@ -92,10 +92,10 @@ proptest! {
         let mut bytes = message.to_json().into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;
-        if let Ok(text) = String::from_utf8(bytes) {
-            if let Ok(read) = ClientMessage::parse(&text) {
-                prop_assert_eq!(ClientMessage::parse(&read.to_json()), Ok(read));
-            }
+        if let Ok(text) = String::from_utf8(bytes)
+            && let Ok(read) = ClientMessage::parse(&text)
+        {
+            prop_assert_eq!(ClientMessage::parse(&read.to_json()), Ok(read));
         }
     }
 }

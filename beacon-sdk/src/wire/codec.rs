@@ -1,6 +1,6 @@
 //! Reading and writing bytes: big-endian, length-checked, nothing trusted.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 /// What is wrong with bytes that came from a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +48,10 @@ impl Reader {
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let bytes = self.bytes(N)?;
-        bytes.as_ref().try_into().map_err(|_| DecodeError::Truncated)
+        // Not by way of `bytes`: a slice is counted, and most fields are a few bytes long.
+        let array = *self.0.first_chunk().ok_or(DecodeError::Truncated)?;
+        self.0.advance(N);
+        Ok(array)
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {

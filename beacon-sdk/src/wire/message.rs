@@ -1,55 +1,22 @@
 //! Messages of the control lane.
 
 use super::codec::{DecodeError, Reader};
+use super::hello::{FarewellReason, Hello};
+use super::span::Span;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
-use crate::id::{BroadcastId, PeerId, SegmentId, TrackId};
-use crate::identity::{PublicKey, SIGNATURE_LEN, Signature};
+use crate::id::{PeerId, SegmentId, TrackId};
+use crate::identity::PublicKey;
 use crate::plugin::RECEIPT_BYTES_MAX;
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The version this build speaks, and the oldest it still understands.
-pub const PROTOCOL_VERSION: u8 = 1;
 /// Peers named in one message at most.
 pub const PEERS_MAX: usize = 16;
 /// Entries of one [`Message::Have`] at most.
 pub const HAVES_MAX: usize = 64;
-/// Spans of one [`Message::Request`] at most: 8 × 64 symbols.
-pub const SPANS_MAX: usize = 8;
 /// Bit of [`Have::mask`]: the peer can supply every committed symbol.
 pub const HAVE_COMPLETE: u32 = 1 << 30;
 /// Bit of [`Have::mask`]: the segment starts a group.
 pub const HAVE_GROUP_START: u32 = 1 << 31;
-
-/// The first message of both ends: who I am, proven for this very connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Hello {
-    /// Oldest protocol version the sender speaks.
-    pub version_min: u8,
-    /// Newest protocol version the sender speaks.
-    pub version_max: u8,
-    /// The broadcast this link is for.
-    pub broadcast: BroadcastId,
-    /// The sender.
-    pub peer: PeerId,
-    /// Over the connection's binding, both peers and the fields above.
-    pub signature: Signature,
-}
-
-/// Why a link is ended on purpose.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum FarewellReason {
-    /// Leaving, or no more use for the link.
-    Done = 0,
-    /// No room.
-    Full = 1,
-    /// The link is for another broadcast than mine.
-    Broadcast = 2,
-    /// No common protocol version.
-    Version = 3,
-    /// The other end broke the protocol or sent what is provably false.
-    Protocol = 4,
-}
 
 /// What a neighbour offers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -69,43 +36,6 @@ pub struct Have {
     pub id: SegmentId,
     /// Bit i: all symbols of stripe i; and [`HAVE_COMPLETE`], [`HAVE_GROUP_START`].
     pub mask: u32,
-}
-
-/// Up to 64 symbols: bit i of the mask is ESI `base + i`.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Span {
-    /// The ESI of bit 0.
-    pub base: u16,
-    /// Which of the 64.
-    pub mask: u64,
-}
-
-impl Span {
-    /// Packs ascending ESIs into spans, at most [`SPANS_MAX`] of them; gives back how many ESIs
-    /// went in.
-    #[must_use]
-    pub fn pack(esis: &[u16]) -> (Vec<Self>, usize) {
-        let mut spans: Vec<Self> = Vec::new();
-        for (at, &esi) in esis.iter().enumerate() {
-            if let Some(span) = spans.last_mut()
-                && (span.base..=span.base.saturating_add(63)).contains(&esi)
-            {
-                span.mask |= 1 << (esi - span.base);
-            } else if spans.len() == SPANS_MAX {
-                return (spans, at);
-            } else {
-                spans.push(Self { base: esi, mask: 1 });
-            }
-        }
-        (spans, esis.len())
-    }
-
-    /// The ESIs named, ascending; those above `u16::MAX` are not.
-    pub fn esis(self) -> impl Iterator<Item = u16> {
-        (0..64_u16)
-            .filter(move |bit| self.mask >> bit & 1 == 1)
-            .filter_map(move |bit| self.base.checked_add(bit))
-    }
 }
 
 /// Why a subscription is refused or ended.
@@ -240,7 +170,10 @@ impl Message {
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(64);
         match self {
-            Self::Hello(hello) => encode_hello(&mut out, hello),
+            Self::Hello(hello) => {
+                out.put_u8(kind::HELLO);
+                hello.put(&mut out);
+            }
             Self::Farewell { reason, peers } => {
                 out.put_u8(kind::FAREWELL);
                 out.put_u8(*reason as u8);
@@ -274,8 +207,14 @@ impl Message {
                 out.put_slice(leaves);
             }
             Self::Have(entries) => encode_have(&mut out, entries),
-            Self::Request { id, spans } => put_spans(&mut out, kind::REQUEST, *id, spans),
-            Self::Busy { id, spans } => put_spans(&mut out, kind::BUSY, *id, spans),
+            Self::Request { id, spans } => {
+                put_segment(&mut out, kind::REQUEST, *id);
+                Span::put(spans, &mut out);
+            }
+            Self::Busy { id, spans } => {
+                put_segment(&mut out, kind::BUSY, *id);
+                Span::put(spans, &mut out);
+            }
             Self::Cancel(id) => put_segment(&mut out, kind::CANCEL, *id),
             Self::Fetch(id) => put_segment(&mut out, kind::FETCH, *id),
             Self::FetchTail { tracks } => put_u64(&mut out, kind::FETCH_TAIL, *tracks),
@@ -292,9 +231,9 @@ impl Message {
         let mut reader = Reader::new(frame);
         let r = &mut reader;
         let message = match r.u8()? {
-            kind::HELLO => Self::Hello(decode_hello(r)?),
+            kind::HELLO => Self::Hello(Hello::take(r)?),
             kind::FAREWELL => {
-                let reason = farewell(r.u8()?)?;
+                let reason = FarewellReason::of(r.u8()?)?;
                 Self::Farewell { reason, peers: peers(r)? }
             }
             kind::PING => Self::Ping(r.u64()?),
@@ -309,8 +248,8 @@ impl Message {
             kind::MANIFEST => Self::Manifest(r.rest()),
             kind::PAGE => Self::Page { id: segment(r)?, index: r.u8()?, leaves: leaves(r)? },
             kind::HAVE => Self::Have(decode_have(r)?),
-            kind::REQUEST => Self::Request { id: segment(r)?, spans: spans(r)? },
-            kind::BUSY => Self::Busy { id: segment(r)?, spans: spans(r)? },
+            kind::REQUEST => Self::Request { id: segment(r)?, spans: Span::take(r)? },
+            kind::BUSY => Self::Busy { id: segment(r)?, spans: Span::take(r)? },
             kind::CANCEL => Self::Cancel(segment(r)?),
             kind::FETCH => Self::Fetch(segment(r)?),
             kind::FETCH_TAIL => Self::FetchTail { tracks: r.u64()? },
@@ -320,45 +259,6 @@ impl Message {
         reader.end()?;
         Ok(message)
     }
-}
-
-impl Hello {
-    /// What [`Hello::signature`] covers: the connection, both ends and what is said.
-    #[must_use]
-    pub fn transcript(&self, binding: &[u8; 32], to: &PeerId) -> Vec<u8> {
-        let mut out = BytesMut::with_capacity(160);
-        out.put_slice(binding);
-        out.put_slice(to.as_bytes());
-        put_hello_body(&mut out, self);
-        out.to_vec()
-    }
-
-    /// The context string of the signature.
-    pub const CONTEXT: &'static [u8] = b"beacon/hello/1";
-}
-
-fn put_hello_body(out: &mut BytesMut, hello: &Hello) {
-    out.put_u8(hello.version_min);
-    out.put_u8(hello.version_max);
-    out.put_slice(hello.broadcast.publisher.as_bytes());
-    out.put_u64(hello.broadcast.epoch);
-    out.put_slice(hello.peer.as_bytes());
-}
-
-fn encode_hello(out: &mut BytesMut, hello: &Hello) {
-    out.put_u8(kind::HELLO);
-    put_hello_body(out, hello);
-    out.put_slice(&hello.signature);
-}
-
-fn decode_hello(r: &mut Reader) -> Result<Hello, DecodeError> {
-    Ok(Hello {
-        version_min: r.u8()?,
-        version_max: r.u8()?,
-        broadcast: BroadcastId { publisher: PublicKey::from_bytes(r.array()?), epoch: r.u64()? },
-        peer: PublicKey::from_bytes(r.array()?),
-        signature: r.array::<SIGNATURE_LEN>()?,
-    })
 }
 
 fn encode_status(out: &mut BytesMut, status: &Status) {
@@ -432,16 +332,6 @@ fn put_peers(out: &mut BytesMut, peers: &[PeerId]) {
     peers.iter().for_each(|peer| out.put_slice(peer.as_bytes()));
 }
 
-fn put_spans(out: &mut BytesMut, kind: u8, id: SegmentId, spans: &[Span]) {
-    put_segment(out, kind, id);
-    let spans = &spans[..spans.len().min(SPANS_MAX)];
-    out.put_u8(spans.len() as u8);
-    for span in spans {
-        out.put_u16(span.base);
-        out.put_u64(span.mask);
-    }
-}
-
 fn segment(r: &mut Reader) -> Result<SegmentId, DecodeError> {
     let track = TrackId::new(r.u8()?).ok_or(DecodeError::Range("track"))?;
     Ok(SegmentId { track, seq: r.u32()? })
@@ -462,14 +352,9 @@ fn peers(r: &mut Reader) -> Result<Vec<PeerId>, DecodeError> {
     (0..count).map(|_| Ok(PublicKey::from_bytes(r.array()?))).collect()
 }
 
-fn spans(r: &mut Reader) -> Result<Vec<Span>, DecodeError> {
-    let count = r.count(SPANS_MAX, 10, "spans")?;
-    (0..count).map(|_| Ok(Span { base: r.u16()?, mask: r.u64()? })).collect()
-}
-
 fn leaves(r: &mut Reader) -> Result<Bytes, DecodeError> {
     let leaves = r.rest();
-    let whole = leaves.len() % 32 == 0 && (32..=1024).contains(&leaves.len());
+    let whole = leaves.len().is_multiple_of(32) && (32..=1024).contains(&leaves.len());
     if whole { Ok(leaves) } else { Err(DecodeError::Range("leaves")) }
 }
 
@@ -480,17 +365,6 @@ fn receipt(r: &mut Reader) -> Result<Bytes, DecodeError> {
     } else {
         Err(DecodeError::Range("receipt"))
     }
-}
-
-fn farewell(code: u8) -> Result<FarewellReason, DecodeError> {
-    Ok(match code {
-        0 => FarewellReason::Done,
-        1 => FarewellReason::Full,
-        2 => FarewellReason::Broadcast,
-        3 => FarewellReason::Version,
-        4 => FarewellReason::Protocol,
-        _ => return Err(DecodeError::Range("farewell reason")),
-    })
 }
 
 fn refusal(code: u8) -> Result<RefuseReason, DecodeError> {

@@ -4,14 +4,17 @@
 //! [`DecodeError`], never a panic, and allocate at most in proportion to the frame.
 
 pub(crate) mod codec;
+mod hello;
 mod message;
+mod span;
 mod symbol;
 
 pub use codec::DecodeError;
+pub use hello::{FarewellReason, Hello, PROTOCOL_VERSION};
 pub use message::{
-    FarewellReason, HAVE_COMPLETE, HAVE_GROUP_START, HAVES_MAX, Have, Hello, Message, PEERS_MAX,
-    PROTOCOL_VERSION, RefuseReason, SPANS_MAX, Span, Status,
+    HAVE_COMPLETE, HAVE_GROUP_START, HAVES_MAX, Have, Message, PEERS_MAX, RefuseReason, Status,
 };
+pub use span::{SPANS_MAX, Span};
 pub use symbol::{SYMBOL_HEADER_LEN, SymbolHeader};
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 mod net;
 
 use beacon_sdk::engine::Input;
-use beacon_sdk::media::Playout;
+use beacon_sdk::media::{Playout, Renditions};
 use beacon_sdk::policy::{DeadlineFirst, RarestFirst};
 use beacon_sdk::{Config, Event, Lane, Offence, Profile};
 use bytes::{Bytes, BytesMut};
 use net::{Net, ms};
+use std::collections::BTreeSet;
 
 fn live() -> Config {
     Profile::Live.config()
@@ -250,4 +251,48 @@ fn an_upload_limit_holds() {
         let sent = net.nodes[at].engine.stats().bytes_uploaded;
         assert!(sent * 8 / 20 < 420_000, "node {at} sent {sent} bytes in 20 s");
     }
+}
+
+#[test]
+fn viewers_choose_renditions_and_refuse_codecs() {
+    let best = |height_max| {
+        let mut config = live();
+        config.choice.renditions = Renditions::Best { height_max, bitrate_max: u32::MAX };
+        config
+    };
+    let (large, small) = (best(1080), best(200));
+    let mut refusing = live();
+    refusing.choice.codecs = vec!["av01".into(), "opus".into()];
+    let mut net = Net::new(14, 6, &live(), &live());
+    net.publish_small();
+    let choices = [&large, &small, &large, &small, &live(), &refusing];
+    for (at, config) in (1..).zip(choices) {
+        net.configure(at, config);
+    }
+    introduce_all(&mut net, 6);
+    net.run(ms(12_000));
+    let tracks = |at: usize| {
+        let played = net.segments(at);
+        assert!(net.gaps(at) == 0 && (at == 6 || played.len() > 20), "viewer {at}");
+        played.iter().map(|(id, _)| id.track.get()).collect::<BTreeSet<u8>>()
+    };
+    for (at, wanted) in [(1, [0, 1]), (2, [1, 2]), (3, [0, 1]), (4, [1, 2])] {
+        assert_eq!(tracks(at), BTreeSet::from(wanted), "viewer {at}");
+    }
+    assert_eq!(tracks(5), BTreeSet::from([0, 1, 2]));
+    assert_eq!(tracks(6), BTreeSet::new());
+    assert!(net.nodes[6].engine.unplayable().is_some());
+}
+
+#[test]
+fn who_comes_after_the_end_is_told_so() {
+    let mut net = Net::new(15, 2, &live(), &live());
+    net.introduce(1, ms(100));
+    net.run(ms(3000));
+    net.end();
+    net.run(ms(20_000));
+    net.introduce(2, ms(1));
+    net.run(ms(8000));
+    // What is left of the broadcast, or nothing; and then the end.
+    assert_eq!(net.nodes[2].played.last(), Some(&Playout::End));
 }

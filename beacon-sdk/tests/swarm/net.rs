@@ -99,6 +99,7 @@ pub struct Net {
     pub frames: u64,
     pub sent: u64,
     frame_bytes: usize,
+    small: bool,
 }
 
 pub const FPS: u64 = 25;
@@ -116,7 +117,7 @@ pub fn identity(at: usize) -> Identity {
     Identity::from_secret(secret)
 }
 
-fn tracks() -> Vec<Track> {
+fn tracks(small: bool) -> Vec<Track> {
     let track = |id, kind, codec: &str, timescale| Track {
         id: TrackId::new(id).unwrap(),
         kind,
@@ -126,10 +127,14 @@ fn tracks() -> Vec<Track> {
         bitrate: 1_000_000,
         label: String::new(),
     };
-    vec![
+    let mut tracks = vec![
         track(0, Kind::Video { width: 640, height: 360 }, "avc1.42C01F", 90_000),
         track(1, Kind::Audio { rate: 48_000, channels: 2 }, "opus", 48_000),
-    ]
+    ];
+    if small {
+        tracks.push(track(2, Kind::Video { width: 320, height: 180 }, "avc1.42C00D", 90_000));
+    }
+    tracks
 }
 
 impl Net {
@@ -154,6 +159,7 @@ impl Net {
             frames: 0,
             sent: 0,
             frame_bytes: 4000,
+            small: false,
             configs: core::iter::once(origin).chain(vec![config; viewers]).cloned().collect(),
             ids,
         };
@@ -174,7 +180,7 @@ impl Net {
             );
             net.add(engine.unwrap());
         }
-        net.at(start, Happening::Input(0, Input::Media(Media::Tracks(tracks()))));
+        net.at(start, Happening::Input(0, Input::Media(Media::Tracks(tracks(false)))));
         net.at(start + ms(100), Happening::Frame(0));
         net
     }
@@ -187,14 +193,30 @@ impl Net {
 
     /// Gives every viewer another scheduler. Before anything has run.
     pub fn schedule(&mut self, make: impl Fn() -> Box<dyn Scheduler>) {
-        for (at, config) in self.configs.clone().into_iter().enumerate().skip(1) {
-            let mut secret = [0; 32];
-            secret[31] = at as u8;
+        for at in 1..self.nodes.len() {
+            let config = self.configs[at].clone();
             let parts = Parts { scheduler: make(), ..parts(&config) };
-            let broadcast = self.nodes[0].engine.broadcast();
-            self.nodes[at].engine =
-                Engine::watch(self.now, config, secret, identity(at), broadcast, parts).unwrap();
+            self.replace(at, config, parts);
         }
+    }
+
+    /// Gives a viewer another configuration. Before anything has run.
+    pub fn configure(&mut self, at: usize, config: &Config) {
+        self.replace(at, config.clone(), parts(config));
+    }
+
+    fn replace(&mut self, at: usize, config: Config, parts: Parts) {
+        let mut secret = [0; 32];
+        secret[31] = at as u8;
+        let broadcast = self.nodes[0].engine.broadcast();
+        self.nodes[at].engine =
+            Engine::watch(self.now, config, secret, identity(at), broadcast, parts).unwrap();
+    }
+
+    /// Publishes a second, small rendition of the picture, track 2.
+    pub fn publish_small(&mut self) {
+        self.small = true;
+        self.at(self.now, Happening::Input(0, Input::Media(Media::Tracks(tracks(true)))));
     }
 
     /// Tells a viewer of all others, the origin first.
@@ -274,6 +296,11 @@ impl Net {
             captured,
             data: data.into(),
         };
+        if self.small {
+            let track = TrackId::new(2).unwrap();
+            let data = video.data.slice(..500);
+            self.step(0, Input::Media(Media::Object(Object { track, data, ..video.clone() })));
+        }
         self.step(0, Input::Media(Media::Object(video)));
         for half in 0..2 {
             let audio = Object {

@@ -112,6 +112,10 @@ impl WebRtc {
             context: "no tokio runtime; call WebRtc::new inside one".into(),
             source: Some(Box::new(error)),
         })?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "frames are bounded per link by `inbox` bytes, other reports are a few per link"
+        )]
         let (report_to, reports) = mpsc::unbounded_channel();
         Ok(Self {
             me,

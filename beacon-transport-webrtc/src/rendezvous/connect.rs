@@ -8,9 +8,9 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, error::UrlError};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
 };
@@ -83,8 +83,8 @@ fn explain(error: &tungstenite::Error) -> String {
             let body: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
             format!("the server answers {status}: {body}")
         }
-        tungstenite::Error::Url(UrlError::UnableToConnect(_)) => {
-            "cannot connect: is the server running there, and its port open?".into()
+        tungstenite::Error::Io(error) => {
+            format!("cannot connect: {error}; is the server running there, and its port open?")
         }
         other => other.to_string(),
     }

@@ -22,13 +22,17 @@ struct Args {
     /// Name under which viewers find the broadcast, 1 to 64 characters
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// test (a pattern with a clock and a tone) or file:PATH (MP4 with H.264, passed through)
+    /// test (a pattern with a clock and a tone), file:PATH (MP4 with H.264, passed through) or
+    /// camera (with GStreamer)
     #[arg(long, value_name = "SOURCE", default_value = "test")]
     source: String,
+    /// Encode with GStreamer: needed for cameras and for files that are not MP4 with H.264
+    #[arg(long, value_enum, value_name = "CODEC")]
+    codec: Option<Codec>,
     /// Start a file again at its end
     #[arg(long = "loop")]
     looped: bool,
-    /// Bits per second of the test pattern, in Mbit/s
+    /// Bits per second of what is encoded here, in Mbit/s
     #[arg(long, value_name = "MBIT", default_value = "0.8", value_parser = args::megabits)]
     bitrate: u64,
     /// Links this process has at most; viewers carry the stream to all others
@@ -39,6 +43,14 @@ struct Args {
     record: Option<PathBuf>,
     #[command(flatten)]
     run: args::Run,
+}
+
+/// What GStreamer encodes to.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Codec {
+    H264,
+    Vp8,
+    Vp9,
 }
 
 fn main() -> ExitCode {
@@ -70,24 +82,50 @@ async fn run(args: Args) -> Result<()> {
 }
 
 fn open_source(args: &Args) -> Result<Box<dyn Source>> {
-    if let Some(path) = args.source.strip_prefix("file:") {
-        return Ok(Box::new(Mp4File::open(path, args.looped)?));
-    }
-    match args.source.as_str() {
-        "test" => {
-            // Newcomers start at a keyframe, so low latency wants them often.
-            let group = match args.run.profile {
-                Profile::Live => Duration::from_secs(2),
-                _ => Duration::from_millis(500),
+    let encode = args.codec.is_some() || args.source.starts_with("camera");
+    match args.source.strip_prefix("file:") {
+        _ if encode => gst_source(args),
+        Some(path) => Ok(Box::new(Mp4File::open(path, args.looped)?)),
+        None if args.source == "test" => {
+            let options = TestPatternOptions {
+                group: group(args.run.profile),
+                video_bitrate: u32::try_from(args.bitrate).unwrap_or(u32::MAX),
+                ..Default::default()
             };
-            let video_bitrate = u32::try_from(args.bitrate).unwrap_or(u32::MAX);
-            let options = TestPatternOptions { group, video_bitrate, ..Default::default() };
             Ok(Box::new(TestPattern::new(options)?))
         }
-        "camera" | "screen" => bail!(
-            "--source {}: this program was built without capture; use test or file:PATH",
-            args.source
-        ),
-        other => bail!("--source {other}: use test, file:PATH, camera or screen"),
+        None => bail!("--source {}: use test, file:PATH or camera", args.source),
+    }
+}
+
+#[cfg(feature = "gst")]
+fn gst_source(args: &Args) -> Result<Box<dyn Source>> {
+    use beacon_codec_gst::{GstSource, SourceOptions, VideoCodec};
+    let mut options = SourceOptions::new(args.run.profile);
+    options.video = match args.codec.unwrap_or(Codec::H264) {
+        Codec::H264 => VideoCodec::H264,
+        Codec::Vp8 => VideoCodec::Vp8,
+        Codec::Vp9 => VideoCodec::Vp9,
+    };
+    options.bitrate = u32::try_from(args.bitrate).ok();
+    options.group = group(args.run.profile);
+    options.looped = args.looped;
+    Ok(Box::new(GstSource::open(&args.source, &options)?))
+}
+
+#[cfg(not(feature = "gst"))]
+fn gst_source(args: &Args) -> Result<Box<dyn Source>> {
+    bail!(
+        "--source {} with an encoder needs GStreamer, which this program was built without: run \
+         `cargo xtask setup-gst` and build with --features gst, or use test or an MP4 file",
+        args.source
+    )
+}
+
+/// Newcomers start at a keyframe, so low latency wants them often.
+fn group(profile: Profile) -> Duration {
+    match profile {
+        Profile::Live => Duration::from_secs(2),
+        _ => Duration::from_millis(500),
     }
 }

@@ -1,16 +1,15 @@
 //! The whole of Beacon on one machine: signaling, a broadcaster and viewers, each a process.
 
 use anyhow::{Context, Result, bail};
+use beacon_examples::processes::{Folder, ask_to_end, program, see_end, start_signaling};
 use beacon_examples::{args, finish};
 use beacon_sdk::{Profile, Stats};
 use clap::Parser;
-use std::env::consts::EXE_SUFFIX;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Child;
 
 /// Shows Beacon at work: a signaling server, a broadcaster and viewers as separate processes.
 ///
@@ -39,9 +38,6 @@ struct Args {
     duration: Option<Duration>,
 }
 
-/// How long the processes may take to end.
-const END_MAX: Duration = Duration::from_secs(10);
-
 fn main() -> ExitCode {
     let args = Args::parse();
     finish::main(run(args))
@@ -57,61 +53,16 @@ struct Peer {
 async fn run(args: Args) -> Result<()> {
     args.profile.parse::<Profile>()?;
     let folder = Folder::create()?;
-    let (server, signal, _lines) = start_signal().await?;
-    println!("signaling  {signal}");
-    let mut peers = start_peers(&args, &signal, &folder.0)?;
+    let mut signaling = start_signaling().await?;
+    println!("signaling  {}", signaling.url);
+    let mut peers = start_peers(&args, &signaling.url, folder.path())?;
     println!("watch      http://{}  (any browser on this machine)", args.http);
     println!("Ctrl-C ends everything\n");
     let ended = watch_over(&mut peers, args.duration).await;
     end(&mut peers).await;
-    end(&mut [Peer { name: "signaling".into(), child: server, stats: PathBuf::new() }]).await;
+    ask_to_end(&mut signaling.child);
+    see_end("signaling", &mut signaling.child).await;
     ended
-}
-
-/// A folder for counters that goes when the demo goes.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("beacon-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)
-            .with_context(|| format!("{}: cannot be created", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The program of that name beside this one.
-fn program(name: &str) -> Result<Command> {
-    let own = std::env::current_exe().context("where is this program?")?;
-    let path = own.with_file_name(format!("{name}{EXE_SUFFIX}"));
-    if !path.exists() {
-        bail!("{} is not built: run `cargo build --bins`, or `cargo demo`", path.display());
-    }
-    let mut command = Command::new(path);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    Ok(command)
-}
-
-/// Starts the signaling server on a free port and waits until it says where it listens.
-async fn start_signal() -> Result<(Child, String, Lines<BufReader<ChildStdout>>)> {
-    let mut command = program("beacon-signal")?;
-    command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-    let mut child = command.spawn().context("beacon-signal does not start")?;
-    let stdout = child.stdout.take().context("no output from beacon-signal")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let line = tokio::time::timeout(Duration::from_secs(10), lines.next_line())
-        .await
-        .context("beacon-signal says nothing")??
-        .context("beacon-signal ended at once")?;
-    let at = line.find("ws://").with_context(|| format!("beacon-signal says {line:?}"))?;
-    let signal = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
-    Ok((child, signal, lines))
 }
 
 fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
@@ -218,27 +169,6 @@ async fn end(peers: &mut [Peer]) {
         ask_to_end(&mut peer.child);
     }
     for peer in peers.iter_mut() {
-        match tokio::time::timeout(END_MAX, peer.child.wait()).await {
-            Ok(Ok(status)) if !status.success() => eprintln!("{} ended with {status}", peer.name),
-            Ok(_) => {}
-            Err(_) => {
-                eprintln!("{} does not end; killed", peer.name);
-                let _ = peer.child.kill().await;
-            }
-        }
+        see_end(&peer.name, &mut peer.child).await;
     }
-}
-
-#[cfg(unix)]
-fn ask_to_end(child: &mut Child) {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
-}
-
-#[cfg(not(unix))]
-fn ask_to_end(child: &mut Child) {
-    let _ = child.start_kill();
 }

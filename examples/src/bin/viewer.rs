@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, bail};
 use beacon_codec_lite::{FileSink, NullSink};
 use beacon_codec_raptorq::RaptorQ;
+use beacon_examples::page::Page;
 use beacon_examples::{Edge, args, finish};
+use beacon_sdk::media::Renditions;
 use beacon_sdk::{Beacon, Event, Sink, Ticket, Watch};
 use clap::Parser;
 use std::process::ExitCode;
@@ -23,9 +25,16 @@ struct Args {
     /// Ticket of the broadcast; only its publisher is believed
     #[arg(long, value_name = "TICKET", conflicts_with = "name")]
     ticket: Option<Ticket>,
-    /// file:PATH (fragmented MP4), or null (relay only)
+    /// file:PATH (fragmented MP4), http:ADDR (a page with a player), window (with GStreamer) or
+    /// null (relay only)
     #[arg(long, value_name = "SINK", default_value = "null")]
     sink: String,
+    /// Take the best rendition up to this height in pixels, instead of all
+    #[arg(long, value_name = "PIXELS")]
+    max_height: Option<u16>,
+    /// Take only these codecs, by the beginning of their names, such as avc1,opus
+    #[arg(long, value_name = "CODECS", value_delimiter = ',')]
+    codecs: Vec<String>,
     /// Upload at most this much to others, in Mbit/s
     #[arg(long, value_name = "MBIT", value_parser = args::megabits)]
     upload_limit: Option<u64>,
@@ -46,9 +55,13 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<()> {
     let signal = address(&args)?;
-    let sink = open_sink(&args.sink)?;
+    let (sink, page) = open_sink(&args).await?;
     let mut config = args.run.profile.config();
     config.upload_bps = args.upload_limit;
+    config.choice.codecs.clone_from(&args.codecs);
+    if let Some(height_max) = args.max_height {
+        config.choice.renditions = Renditions::Best { height_max, bitrate_max: u32::MAX };
+    }
     if let Some(links) = args.links {
         config.links_target = links;
         config.links_max = config.links_max.max(links);
@@ -63,9 +76,17 @@ async fn run(args: Args) -> Result<()> {
         (None, None) => bail!("say what to watch: --ticket, or --signal and --name"),
     };
     let (stop, snapshots) = (watch.stopper(), watch.snapshots());
+    if let Some(page) = &page {
+        let name = args.ticket.as_ref().map(|ticket| ticket.name.clone()).or(args.name.clone());
+        page.show(name.unwrap_or_default(), snapshots.clone());
+        println!("watch  http://{}", page.addr());
+    }
     let telling = tokio::spawn(tell(watch, args.verbose));
     let ended = finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await;
     telling.await?;
+    if let Some(page) = page {
+        page.close().await;
+    }
     ended
 }
 
@@ -77,6 +98,7 @@ async fn tell(mut watch: Watch, verbose: bool) {
             Event::PeerBanned { .. }
                 | Event::RendezvousLost { .. }
                 | Event::RendezvousBack
+                | Event::Replaced { .. }
                 | Event::Equivocation { .. }
         );
         if verbose || loud {
@@ -90,12 +112,35 @@ fn address(args: &Args) -> Result<String> {
     args.signal.clone().or(in_ticket).context("the ticket has no address: give --signal URL")
 }
 
-fn open_sink(spec: &str) -> Result<Box<dyn Sink>> {
-    if let Some(path) = spec.strip_prefix("file:") {
-        return Ok(Box::new(FileSink::create(path)?));
+/// The sink, and the page it feeds if it is one.
+async fn open_sink(args: &Args) -> Result<(Box<dyn Sink>, Option<Page>)> {
+    let spec = args.sink.as_str();
+    if let Some(addr) = spec.strip_prefix("http:") {
+        let addr = addr.trim_start_matches("//").parse().with_context(|| {
+            format!("--sink {spec}: use http:IP:PORT, such as http:127.0.0.1:8080")
+        })?;
+        let page = Page::bind(addr).await?;
+        return Ok((Box::new(page.sink()), Some(page)));
     }
-    match spec {
-        "null" => Ok(Box::new(NullSink::new())),
-        other => bail!("--sink {other}: use file:PATH, http:ADDR, window or null"),
-    }
+    let sink: Box<dyn Sink> = match spec.strip_prefix("file:") {
+        #[cfg(feature = "gst")]
+        Some(path) if path.ends_with(".webm") || path.ends_with(".mkv") => gst_sink(spec)?,
+        Some(path) => Box::new(FileSink::create(path)?),
+        None if spec == "null" => Box::new(NullSink::new()),
+        #[cfg(feature = "gst")]
+        None if spec == "window" => gst_sink(spec)?,
+        #[cfg(not(feature = "gst"))]
+        None if spec == "window" => bail!(
+            "--sink window: this program was built without GStreamer; run `cargo xtask setup-gst` \
+             and build with --features gst, or use http:127.0.0.1:8080"
+        ),
+        None => bail!("--sink {spec}: use file:PATH, http:ADDR, window or null"),
+    };
+    Ok((sink, None))
+}
+
+#[cfg(feature = "gst")]
+fn gst_sink(spec: &str) -> Result<Box<dyn Sink>> {
+    use beacon_codec_gst::{GstSink, SinkOptions};
+    Ok(Box::new(GstSink::open(spec, &SinkOptions::default())?))
 }

@@ -1,0 +1,185 @@
+//! A server of our own and raw WebSocket peers, without any client of ours in between.
+#![allow(dead_code)]
+
+use beacon_sdk::plugin::{Join, PeerHint, Report};
+use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage, SignalData, VERSION};
+use beacon_sdk::{BroadcastId, PeerId, Role};
+use beacon_signal::{Config, Server};
+use futures_util::{SinkExt, StreamExt};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A guard against hanging, far above what anything takes.
+pub(crate) const HANG: Duration = Duration::from_secs(30);
+
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn start(config: Config) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), config).await
+    }
+
+    pub(crate) async fn start_at(addr: SocketAddr, config: Config) -> Self {
+        let server = Server::bind(addr, config).await.unwrap();
+        let addr = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.serve(async {
+            let _ = stopped.await;
+        }));
+        Self { addr, stop: Some(stop), task }
+    }
+
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        tokio::time::timeout(HANG, self.task).await.unwrap().unwrap();
+    }
+
+    /// The body of a page, and its status line.
+    pub(crate) async fn get(&self, path: &str) -> (String, String) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+}
+
+pub(crate) struct Peer {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+pub(crate) fn id(number: u16) -> PeerId {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    PeerId::from_bytes(bytes)
+}
+
+pub(crate) fn broadcast(publisher: u16, epoch: u64) -> BroadcastId {
+    BroadcastId { publisher: id(publisher), epoch }
+}
+
+pub(crate) fn viewer(name: &str, number: u16) -> Join {
+    Join { name: name.into(), peer: id(number), broadcast: None, publish: false }
+}
+
+pub(crate) fn origin(name: &str, number: u16, epoch: u64) -> Join {
+    let broadcast = Some(broadcast(number, epoch));
+    Join { name: name.into(), peer: id(number), broadcast, publish: true }
+}
+
+pub(crate) fn report(score: u8, role: Role, depth: u8, slots: u16) -> ClientMessage {
+    ClientMessage::MetricsReport(Report { score, role, depth, slots, upload_bps: 0 })
+}
+
+impl Peer {
+    pub(crate) async fn connect(running: &Running) -> Self {
+        let (socket, _) = connect_async(format!("ws://{}", running.addr)).await.unwrap();
+        Self { socket }
+    }
+
+    /// Connects and joins; returns what the server said of the broadcast.
+    pub(crate) async fn join(running: &Running, join: Join) -> (Self, Option<BroadcastId>) {
+        let mut peer = Self::connect(running).await;
+        peer.send(&ClientMessage::Join { version: VERSION, join }).await;
+        match peer.next().await {
+            ServerMessage::Joined { broadcast, .. } => (peer, broadcast),
+            other => panic!("not joined but {other:?}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: &ClientMessage) {
+        self.send_text(&message.to_json()).await;
+    }
+
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub(crate) async fn signal(&mut self, to: u16, data: &[u8]) {
+        let data = SignalData::new(data.to_vec().into()).unwrap();
+        self.send(&ClientMessage::Signal { to: id(to), data }).await;
+    }
+
+    async fn frame(&mut self) -> Option<Result<Message, Error>> {
+        tokio::time::timeout(HANG, self.socket.next()).await.expect("the server says nothing")
+    }
+
+    pub(crate) async fn next(&mut self) -> ServerMessage {
+        loop {
+            match self.frame().await.expect("closed").expect("failed") {
+                Message::Text(text) => return ServerMessage::parse(&text).unwrap(),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads on until a message is wanted.
+    pub(crate) async fn until<T>(&mut self, mut want: impl FnMut(ServerMessage) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = want(self.next().await) {
+                return found;
+            }
+        }
+    }
+
+    pub(crate) async fn until_signal(&mut self) -> (PeerId, Vec<u8>) {
+        self.until(|message| match message {
+            ServerMessage::Signal { from, data } => Some((from, data.into_bytes().to_vec())),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn until_told_of(&mut self, number: u16) -> PeerHint {
+        self.until(|message| match message {
+            ServerMessage::Peers { peers } => {
+                peers.into_iter().find(|hint| hint.peer == id(number))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn until_error(&mut self) -> (ErrorCode, String) {
+        self.until(|message| match message {
+            ServerMessage::Error { code, message, fatal } => {
+                assert_eq!(fatal, code.fatal());
+                Some((code, message))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Reads to the end; the code of the error and of the close frame, if they came.
+    pub(crate) async fn until_closed(&mut self) -> (Option<ErrorCode>, Option<u16>) {
+        let mut error = None;
+        let mut close = None;
+        while let Some(Ok(frame)) = self.frame().await {
+            match frame {
+                Message::Text(text) => {
+                    if let ServerMessage::Error { code, .. } = ServerMessage::parse(&text).unwrap()
+                    {
+                        error = Some(code);
+                    }
+                }
+                Message::Close(frame) => close = frame.map(|frame| frame.code.into()),
+                _ => {}
+            }
+        }
+        (error, close)
+    }
+}

@@ -1,0 +1,249 @@
+//! `SignalClient` against a real server over real sockets.
+#![allow(clippy::unwrap_used)]
+
+use beacon_sdk::conformance::RendezvousFixture;
+use beacon_sdk::plugin::{Join, Report};
+use beacon_sdk::plugin::{RendezvousError, RendezvousEvent};
+use beacon_sdk::{BroadcastId, Identity, PeerId, Rendezvous, Role};
+use beacon_signal::{Config, Server};
+use beacon_transport_webrtc::SignalClient;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A guard against hanging, far above what anything takes.
+const HANG: Duration = Duration::from_secs(60);
+
+/// A server of our own, started when its first client is wanted.
+struct Signal {
+    addr: SocketAddr,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+fn signal() -> Signal {
+    Signal { addr: ([127, 0, 0, 1], 0).into(), running: None }
+}
+
+impl Signal {
+    async fn start(&mut self, config: Config) {
+        let server = Server::bind(self.addr, config).await.unwrap();
+        self.addr = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.serve(async {
+            let _ = stopped.await;
+        }));
+        self.running = Some((stop, task));
+    }
+
+    async fn stop(&mut self) {
+        let (stop, task) = self.running.take().unwrap();
+        drop(stop);
+        timeout(HANG, task).await.unwrap().unwrap();
+    }
+
+    fn connect(&self) -> SignalClient {
+        SignalClient::new(&format!("ws://{}", self.addr)).unwrap()
+    }
+}
+
+impl RendezvousFixture for Signal {
+    async fn client(&mut self, _me: &Identity) -> Box<dyn Rendezvous> {
+        if self.running.is_none() {
+            self.start(Config::default()).await;
+        }
+        Box::new(self.connect())
+    }
+
+    async fn interrupt(&mut self) -> bool {
+        self.stop().await;
+        self.start(Config::default()).await;
+        true
+    }
+}
+
+mod rendezvous {
+    beacon_sdk::rendezvous_conformance!(super::signal);
+}
+
+fn join(number: u8, publish: bool) -> Join {
+    let peer = PeerId::from_bytes([number; 32]);
+    let broadcast = publish.then_some(BroadcastId { publisher: peer, epoch: 1 });
+    Join { name: "launch".into(), peer, broadcast, publish }
+}
+
+async fn next(client: &mut SignalClient) -> Result<RendezvousEvent, RendezvousError> {
+    timeout(HANG, client.next_event()).await.expect("nothing comes")
+}
+
+async fn joined(server: &Signal, join: Join) -> SignalClient {
+    let mut client = server.connect();
+    client.join(join);
+    let event = next(&mut client).await.unwrap();
+    assert!(matches!(event, RendezvousEvent::Joined { .. }), "{event:?}");
+    client
+}
+
+/// Drives both until `want` finds something in what the first is told.
+async fn until<T>(
+    client: &mut SignalClient,
+    other: &mut SignalClient,
+    mut want: impl FnMut(RendezvousEvent) -> Option<T>,
+) -> T {
+    timeout(HANG, async {
+        loop {
+            tokio::select! {
+                event = client.next_event() => {
+                    if let Some(found) = want(event.unwrap()) { return found; }
+                }
+                event = other.next_event() => drop(event.unwrap()),
+            }
+        }
+    })
+    .await
+    .expect("what is wanted does not come")
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_once_and_found_when_it_comes() {
+    let mut server = signal();
+    // A port that was free a moment ago.
+    server.start(Config::default()).await;
+    server.stop().await;
+    let mut client = server.connect();
+    client.join(join(1, false));
+    let event = next(&mut client).await.unwrap();
+    let RendezvousEvent::Suspended { reason } = event else { panic!("{event:?}") };
+    assert!(reason.contains("is the server running"), "{reason}");
+    // Silence through further attempts, then the server comes.
+    assert!(timeout(Duration::from_millis(1500), client.next_event()).await.is_err());
+    server.start(Config::default()).await;
+    let event = next(&mut client).await.unwrap();
+    assert_eq!(event, RendezvousEvent::Joined { broadcast: None });
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_error_that_stays() {
+    let mut server = signal();
+    server.start(Config::default()).await;
+    let _first = joined(&server, join(1, true)).await;
+    let mut second = server.connect();
+    second.join(join(2, true));
+    for _ in 0..2 {
+        let error = next(&mut second).await.unwrap_err();
+        assert!(
+            matches!(&error, RendezvousError::Refused(reason) if reason.contains("another name")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_newer_client_of_the_same_peer_ends_the_older() {
+    let mut server = signal();
+    server.start(Config::default()).await;
+    let mut older = joined(&server, join(1, false)).await;
+    let mut newer = joined(&server, join(1, false)).await;
+    let error = next(&mut older).await.unwrap_err();
+    assert!(matches!(error, RendezvousError::Refused(_)), "{error}");
+    newer.shutdown().await;
+    assert!(matches!(next(&mut newer).await, Err(RendezvousError::Closed)));
+}
+
+#[tokio::test]
+async fn misuse_is_told() {
+    let mut server = signal();
+    server.start(Config::default()).await;
+    assert!(matches!(SignalClient::new("http://x"), Err(RendezvousError::Address(_))));
+    let mut client = server.connect();
+    assert!(matches!(next(&mut client).await, Err(RendezvousError::NotJoined)));
+    client.join(Join { name: String::new(), ..join(1, false) });
+    assert!(matches!(next(&mut client).await, Err(RendezvousError::Refused(_))));
+    let mut unused = server.connect();
+    unused.shutdown().await;
+    unused.shutdown().await;
+    assert!(matches!(next(&mut unused).await, Err(RendezvousError::Closed)));
+}
+
+#[tokio::test]
+async fn reports_reach_others_and_outlive_the_server() {
+    let mut server = signal();
+    server.start(Config::default()).await;
+    let mut reporter = joined(&server, join(1, true)).await;
+    reporter.report(Report {
+        score: 100,
+        role: Role::Origin,
+        depth: 0,
+        slots: 17,
+        upload_bps: 1_000_000,
+    });
+    let mut viewer = joined(&server, join(2, false)).await;
+    let origin = PeerId::from_bytes([1; 32]);
+    let slots = |event| match event {
+        RendezvousEvent::Peers(hints) => {
+            hints.into_iter().find(|hint| hint.peer == origin && hint.slots == 17).map(drop)
+        }
+        _ => None,
+    };
+    until(&mut viewer, &mut reporter, slots).await;
+    server.stop().await;
+    let suspended = |event| matches!(event, RendezvousEvent::Suspended { .. }).then_some(());
+    until(&mut viewer, &mut reporter, suspended).await;
+    server.start(Config::default()).await;
+    until(&mut viewer, &mut reporter, slots).await;
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_quiet_peer_in() {
+    let mut server = signal();
+    let mut config = Config::default();
+    config.idle_timeout = Duration::from_millis(900);
+    server.start(config).await;
+    let mut one = joined(&server, join(1, true)).await;
+    let mut two = joined(&server, join(2, false)).await;
+    // Well past the idle time: neither is lost, neither loses the server.
+    let calm = async {
+        loop {
+            tokio::select! {
+                event = one.next_event() => check(event),
+                event = two.next_event() => check(event),
+            }
+        }
+    };
+    fn check(event: Result<RendezvousEvent, RendezvousError>) {
+        let event = event.unwrap();
+        assert!(matches!(event, RendezvousEvent::Peers(_)), "{event:?}");
+    }
+    assert!(timeout(Duration::from_secs(4), calm).await.is_err());
+    two.signal(PeerId::from_bytes([1; 32]), Bytes::from_static(b"dial"));
+    let from = until(&mut one, &mut two, |event| match event {
+        RendezvousEvent::Signal { from, .. } => Some(from),
+        _ => None,
+    })
+    .await;
+    assert_eq!(from, PeerId::from_bytes([2; 32]));
+}
+
+/// A server that accepts and then says nothing, or nonsense, is a lost one.
+#[tokio::test]
+async fn a_server_that_talks_nonsense_is_suspended() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let nonsense = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 503 Nope\r\ncontent-length: 4\r\n\r\nfull").await;
+        }
+    });
+    let mut client = SignalClient::new(&url).unwrap();
+    client.join(join(1, false));
+    let event = next(&mut client).await.unwrap();
+    let RendezvousEvent::Suspended { reason } = event else { panic!("{event:?}") };
+    assert!(reason.contains("503"), "{reason}");
+    nonsense.abort();
+}
