@@ -120,7 +120,7 @@ impl Chain {
             drivers: JoinSet::new(),
             stoppers: Vec::new(),
             snapshots: Vec::new(),
-            traffic: vec![Traffic::default(); 0],
+            traffic: Vec::new(),
             log: Arc::new(Mutex::new(log)),
         };
         let hub = MemoryRendezvous::new();
@@ -221,8 +221,7 @@ pub async fn run(args: Args) -> Result<()> {
     let from = unix_now();
     tokio::time::sleep(args.seconds).await;
     let until = unix_now();
-    let dwells: Vec<f64> =
-        chain.traffic.iter().flat_map(Traffic::dwells).map(|dwell| ms(dwell)).collect();
+    let dwells: Vec<f64> = chain.traffic.iter().flat_map(Traffic::dwells).map(ms).collect();
     // What was captured last is still on its way.
     tokio::time::sleep(args.profile.config().playout).await;
     chain.end().await?;
