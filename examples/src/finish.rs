@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use beacon_sdk::{DriveError, Driver, Snapshot, Stopper};
 use std::future::Future;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +39,11 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line for the user. A reader that has gone, as of `| head -1`, ends nothing.
+pub fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Ends when the user or the system asks this process to end: SIGINT or SIGTERM.

@@ -75,8 +75,8 @@ async fn run(args: Args) -> Result<()> {
         .code(RaptorQ::new())
         .publish(&args.name, source, record)?;
     let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };
-    println!("ticket {ticket}");
-    println!("watch  viewer --signal {} --name {}", args.signal, args.name);
+    finish::say(format_args!("ticket {ticket}"));
+    finish::say(format_args!("watch  viewer --signal {} --name {}", args.signal, args.name));
     let (stop, snapshots) = (broadcast.stopper(), broadcast.snapshots());
     finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await
 }

@@ -54,10 +54,10 @@ async fn run(args: Args) -> Result<()> {
     args.profile.parse::<Profile>()?;
     let folder = Folder::create()?;
     let mut signaling = start_signaling().await?;
-    println!("signaling  {}", signaling.url);
+    finish::say(format_args!("signaling  {}", signaling.url));
     let mut peers = start_peers(&args, &signaling.url, folder.path())?;
-    println!("watch      http://{}  (any browser on this machine)", args.http);
-    println!("Ctrl-C ends everything\n");
+    finish::say(format_args!("watch      http://{}  (any browser on this machine)", args.http));
+    finish::say(format_args!("Ctrl-C ends everything\n"));
     let ended = watch_over(&mut peers, args.duration).await;
     end(&mut peers).await;
     ask_to_end(&mut signaling.child);
@@ -118,7 +118,7 @@ async fn watch_over(peers: &mut [Peer], duration: Option<Duration>) -> Result<()
 }
 
 fn print_table(peers: &[Peer]) {
-    println!(
+    finish::say(format_args!(
         "{:<12} {:<10} {:>4} {:>7} {:>8} {:>11} {:>11} {:>11} {:>8} {:>6}",
         "peer",
         "role",
@@ -130,15 +130,15 @@ fn print_table(peers: &[Peer]) {
         "uploaded",
         "latency",
         "stalls"
-    );
+    ));
     for peer in peers {
         let Some(stats) = read_stats(&peer.stats) else {
-            println!("{:<12} starting", peer.name);
+            finish::say(format_args!("{:<12} starting", peer.name));
             continue;
         };
         let role = serde_json::to_value(stats.role).ok();
         let role = role.as_ref().and_then(|role| role.as_str()).unwrap_or("?");
-        println!(
+        finish::say(format_args!(
             "{:<12} {:<10} {:>4} {:>7} {:>8} {:>8.2} MB {:>8.2} MB {:>8.2} MB {:>5} ms {:>6}",
             peer.name,
             role,
@@ -150,9 +150,9 @@ fn print_table(peers: &[Peer]) {
             megabytes(stats.bytes_uploaded),
             stats.latency_ms.p50,
             stats.stalls,
-        );
+        ));
     }
-    println!();
+    finish::say("");
 }
 
 fn megabytes(bytes: u64) -> f64 {

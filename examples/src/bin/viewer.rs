@@ -79,7 +79,7 @@ async fn run(args: Args) -> Result<()> {
     if let Some(page) = &page {
         let name = args.ticket.as_ref().map(|ticket| ticket.name.clone()).or(args.name.clone());
         page.show(name.unwrap_or_default(), snapshots.clone());
-        println!("watch  http://{}", page.addr());
+        finish::say(format_args!("watch  http://{}", page.addr()));
     }
     let telling = tokio::spawn(tell(watch, args.verbose));
     let ended = finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await;
