@@ -218,8 +218,8 @@ fn tickets() {
     vectors.hold("tickets.txt", include_str!("golden/tickets.txt"));
 }
 
-/// All that an origin sends to a subscriber of everything: manifests, payloads and symbols as
-/// the engine makes them.
+/// What is signed and sealed, as an origin sends it to a subscriber of everything: description,
+/// manifest, and the payload in its symbols. What else it says, and when, is policy.
 #[test]
 fn a_published_segment() {
     let mut config = Profile::LowLatency.config();
@@ -262,7 +262,14 @@ fn a_published_segment() {
         assert_eq!(engine.take_publish_error(), None);
         while let Some(output) = engine.poll_output() {
             let Output::Send { lane, frame, .. } = output else { continue };
-            vectors.put(&format!("{lane:?}").to_lowercase(), frame);
+            let name = match (lane, Message::decode(frame.clone())) {
+                (Lane::Data, _) => "symbol",
+                (_, Ok(Message::Description(_))) => "description",
+                (_, Ok(Message::Manifest(_))) => "manifest",
+                (_, Ok(Message::Page { .. })) => "page",
+                _ => continue,
+            };
+            vectors.put(name, frame);
         }
     }
     vectors.hold("published.txt", include_str!("golden/published.txt"));
