@@ -163,7 +163,7 @@ impl Engine {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(from) else { return };
         // The token is the time of the ping; one that was never sent gives no sample.
-        if Instant::from_micros(token) != peer.pinged {
+        if peer.pinged == Instant::ZERO || Instant::from_micros(token) != peer.pinged {
             return;
         }
         let rtt = now.since(peer.pinged);
