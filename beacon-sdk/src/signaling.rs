@@ -7,6 +7,8 @@
 //! is not a message is a [`ProtocolError`] and never a panic; its cost is bounded by
 //! [`MESSAGE_BYTES_MAX`].
 
+pub mod hints;
+
 use crate::id::{BroadcastId, PeerId};
 use crate::plugin::{Join, PeerHint, Report, SIGNAL_BYTES_MAX};
 use bytes::Bytes;

@@ -16,7 +16,6 @@
 
 mod bucket;
 mod config;
-mod hints;
 mod http;
 mod metrics;
 mod outbox;

@@ -1,10 +1,10 @@
 //! Who is where: the whole state of a server, one plain structure behind one lock.
 
 use crate::config::Config;
-use crate::hints::{self, HINTS};
 use crate::outbox::{Closing, Outbox};
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Join, PeerHint, Report};
+use beacon_sdk::signaling::hints::{self, HINTS};
 use beacon_sdk::signaling::{ErrorCode, HINTS_MAX, ServerMessage, SignalData, VERSION};
 use beacon_sdk::{BroadcastId, PeerId, Rng};
 use core::time::Duration;

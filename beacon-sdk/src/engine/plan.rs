@@ -167,7 +167,10 @@ impl Engine {
             .zip(&self.feeds.stripes)
             .map(|(stripe, feed)| match feed.parent {
                 Some(parent) if told(parent, stripe) => MissingState::Lost(parent),
-                Some(_) if !overdue => MissingState::Expected,
+                // What comes in late but comes in is not worth a second copy.
+                Some(_) if !overdue || feed.last + self.config.overdue / 2 > self.now => {
+                    MissingState::Expected
+                }
                 _ => MissingState::Open,
             })
             .collect();
@@ -177,7 +180,13 @@ impl Engine {
             .filter(|esi| content.asked.iter().all(|asked| asked.esi != *esi))
             .map(|esi| (esi, states[usize::from(content.stripe(esi))]))
             .collect();
-        let wanted = content.wanted(coded).saturating_sub(content.asked.len() as u16);
+        // Symbols on their way, asked for or not: another one in their place is one too many.
+        let source = content.manifest.layout.source();
+        let pushed = |&(esi, state): &(u16, MissingState)| {
+            esi < source && state == MissingState::Expected
+        };
+        let coming = content.asked.len() + missing.iter().filter(|m| pushed(m)).count();
+        let wanted = content.wanted(coded).saturating_sub(coming as u16);
         let complete = 1 << self.feeds.count();
         let holders = segment
             .holders

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
 /// How many telling rounds a neighbour with symbols still queued is left out of: "have" also
 /// tells a child that a stripe has been sent, so it should follow the symbols.
-const TELL_PATIENCE: u32 = 4;
+const TELL_PATIENCE: u32 = 400;
 
 impl Engine {
     // ---- telling

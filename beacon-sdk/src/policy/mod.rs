@@ -14,3 +14,17 @@ pub use open_ledger::{COUNTED_PEERS_MAX, OpenLedger};
 pub use plain::Plain;
 pub use push_pull::PushPull;
 pub use rarest_first::RarestFirst;
+
+/// Names of the schedulers.
+pub const NAMES: [&str; 3] = ["push-pull", "rarest-first", "deadline-first"];
+
+/// A scheduler by name.
+#[must_use]
+pub fn scheduler(name: &str, config: &crate::Config) -> Option<Box<dyn crate::Scheduler>> {
+    Some(match name {
+        "push-pull" => Box::new(PushPull::new(config)),
+        "rarest-first" => Box::new(RarestFirst),
+        "deadline-first" => Box::new(DeadlineFirst),
+        _ => return None,
+    })
+}

@@ -1,19 +1,21 @@
 //! Which peers are told to whom: the origin while it has room, good parents near it, and others
-//! at random, so that the mesh does not become a star around the best.
+//! at random, so that the mesh does not become a star around the best. The server and the
+//! simulator go by it.
 
-use beacon_sdk::plugin::{PeerHint, Report};
-use beacon_sdk::{DEPTH_MAX, PeerId, Rng, Role};
+use crate::plugin::{PeerHint, Report};
+use crate::{DEPTH_MAX, PeerId, Rng, Role};
 use core::cmp::Reverse;
 
 /// Hints in one message: half good parents, half random ones.
-pub(crate) const HINTS: usize = 20;
+pub const HINTS: usize = 20;
 /// Good parents are drawn from this many, so that comers do not all dial the same ten.
 const BEST_OF: usize = 30;
 /// What an origin is taken to have room for before it reports. (Guess.)
 const ORIGIN_SLOTS: u16 = 4;
 
 /// What is told of a peer that has not reported yet. The engine's newcomer score is 50.
-pub(crate) fn newcomer(peer: PeerId, origin: bool) -> PeerHint {
+#[must_use]
+pub fn newcomer(peer: PeerId, origin: bool) -> PeerHint {
     if origin {
         PeerHint { peer, score: 100, role: Role::Origin, depth: 0, slots: ORIGIN_SLOTS }
     } else {
@@ -22,7 +24,8 @@ pub(crate) fn newcomer(peer: PeerId, origin: bool) -> PeerHint {
 }
 
 /// What is told of a peer after it reported. Nobody but the origin is the origin, or as near.
-pub(crate) fn reported(peer: PeerId, origin: bool, report: &Report) -> PeerHint {
+#[must_use]
+pub fn reported(peer: PeerId, origin: bool, report: &Report) -> PeerHint {
     let slots = report.slots;
     if origin {
         return PeerHint { slots, ..newcomer(peer, true) };
@@ -32,12 +35,13 @@ pub(crate) fn reported(peer: PeerId, origin: bool, report: &Report) -> PeerHint 
 }
 
 /// Order of preference as a parent, best first: room, nearness, score, room again.
-pub(crate) fn preference(hint: &PeerHint) -> impl Ord + use<> {
+pub fn preference(hint: &PeerHint) -> impl Ord + use<> {
     (hint.slots == 0, hint.depth, Reverse(hint.score), Reverse(hint.slots), hint.peer)
 }
 
 /// Chooses up to [`HINTS`] places of a ranking of `ranked` peers, ascending, without `own`.
-pub(crate) fn choose(ranked: usize, own: Option<usize>, rng: &mut Rng) -> Vec<usize> {
+#[must_use]
+pub fn choose(ranked: usize, own: Option<usize>, rng: &mut Rng) -> Vec<usize> {
     let others = || (0..ranked).filter(|&place| Some(place) != own);
     // One more than needed: a member may have left since the ranking was made.
     if ranked <= HINTS + 1 {

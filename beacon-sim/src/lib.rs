@@ -1,0 +1,12 @@
+//! Beacon's laboratory: the real engine of `beacon-sdk`, thousands of times, in a simulated world.
+//!
+//! A [`Plan`](plan::Plan) says who watches over which links; [`world::run`] plays it out
+//! with integer time, a total order of events and one seeded stream of random numbers per peer and
+//! purpose; a [`Report`](report::Report) says what came of it. The same plan and seed give the same
+//! [`hash`](report::Report::hash) in every build and on every platform.
+
+mod draw;
+mod meter;
+pub mod plan;
+pub mod report;
+pub mod world;

@@ -1,0 +1,486 @@
+//! Plans: an experiment as a TOML file. A plan and a seed decide a run down to the last bit.
+
+use beacon_sdk::{Config, ConfigError, Profile};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Peers of one plan at most: their keys alone take half a minute to make.
+pub const PEERS_MAX: u32 = 1_000_000;
+
+/// One experiment.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Short name, used in tables and file names.
+    pub name: String,
+    /// What the experiment is to show.
+    #[serde(default)]
+    pub about: String,
+    /// Decides every random choice.
+    #[serde(default)]
+    pub seed: u64,
+    /// Viewers at the start; churn and crowds bring more.
+    pub peers: u32,
+    /// Seconds before anything is measured.
+    #[serde(default = "default_warmup")]
+    pub warmup_s: u32,
+    /// Seconds that are measured.
+    pub measure_s: u32,
+    /// The scheduler of every viewer, by name.
+    #[serde(default = "default_scheduler")]
+    pub scheduler: String,
+    /// What is broadcast.
+    #[serde(default)]
+    pub stream: Stream,
+    /// What differs from the profile's configuration.
+    #[serde(default)]
+    pub engine: Overrides,
+    /// Classes of access links; viewers are spread over them by share.
+    #[serde(default = "default_access")]
+    pub access: Vec<Access>,
+    /// The origin's access link.
+    #[serde(default)]
+    pub origin: Origin,
+    /// The network between them.
+    #[serde(default)]
+    pub network: Network,
+    /// How viewers come and go.
+    #[serde(default)]
+    pub churn: Churn,
+    /// What happens once.
+    #[serde(default)]
+    pub event: Vec<Event>,
+    /// How finely time is cut: coarser is faster.
+    #[serde(default)]
+    pub grain: Grain,
+}
+
+fn default_warmup() -> u32 {
+    20
+}
+fn default_scheduler() -> String {
+    "push-pull".to_owned()
+}
+fn default_access() -> Vec<Access> {
+    vec![Access { share: 1, up: 5.0, down: 100.0, nat: Nat::Open }]
+}
+
+/// What is broadcast.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stream {
+    /// The profile of DESIGN §7.
+    pub profile: Profile,
+    /// Video, Mbit/s.
+    pub mbit: f64,
+    /// Pictures per second.
+    pub fps: u32,
+    /// Pictures from keyframe to keyframe.
+    pub group: u32,
+    /// How much larger a keyframe is than the other pictures.
+    pub keyframe: f64,
+    /// Sound, kbit/s; 0 is none.
+    pub audio_kbit: u32,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        let profile = Profile::Live;
+        Self { profile, mbit: 2.5, fps: 25, group: 50, keyframe: 4.0, audio_kbit: 0 }
+    }
+}
+
+/// What differs from the profile's [`Config`]; everything not named stays.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overrides {
+    /// [`Config::segment`] in ms.
+    pub segment_ms: Option<u64>,
+    /// [`Config::stripes`].
+    pub stripes: Option<u8>,
+    /// [`Config::repair_percent`].
+    pub repair_percent: Option<u8>,
+    /// [`Config::push_repair`].
+    pub push_repair: Option<bool>,
+    /// [`Config::playout`] in ms.
+    pub playout_ms: Option<u64>,
+    /// [`Config::window`] in ms.
+    pub window_ms: Option<u64>,
+    /// [`Config::links_target`].
+    pub links_target: Option<u16>,
+    /// [`Config::links_max`].
+    pub links_max: Option<u16>,
+    /// [`Config::fanout`].
+    pub fanout: Option<u16>,
+    /// [`Config::push_slots`] of every viewer, instead of what its uplink allows.
+    pub push_slots: Option<u16>,
+    /// [`Config::plan_interval`] in ms.
+    pub plan_ms: Option<u64>,
+    /// [`Config::overdue`] in ms.
+    pub overdue_ms: Option<u64>,
+    /// [`Config::silence`] in ms.
+    pub silence_ms: Option<u64>,
+}
+
+/// A class of access links.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Its part of all viewers, relative to the other classes.
+    pub share: u32,
+    /// What it gives to the mesh, Mbit/s. A class with 0 still sends control frames, at
+    /// [`CONTROL_MBIT`].
+    pub up: f64,
+    /// Downlink, Mbit/s.
+    #[serde(default = "default_down")]
+    pub down: f64,
+    /// What stands before it.
+    #[serde(default)]
+    pub nat: Nat,
+}
+
+/// Uplink of a viewer that gives nothing, Mbit/s: what its control frames go over.
+pub const CONTROL_MBIT: f64 = 0.5;
+
+fn default_down() -> f64 {
+    100.0
+}
+
+/// Kinds of address translation, by who can connect to whom (theory.md §3).
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nat {
+    /// Reachable by everybody.
+    #[default]
+    Open,
+    /// Endpoint-independent mapping: can be punched.
+    Eim,
+    /// Endpoint-dependent mapping ("symmetric").
+    Edm,
+}
+
+/// The origin's access link.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Origin {
+    /// Uplink, Mbit/s.
+    pub up: f64,
+    /// Links at most; the profile's if absent.
+    pub links: Option<u16>,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { up: 20.0, links: None }
+    }
+}
+
+/// The network between the access links.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Where delays come from.
+    pub latency: Latency,
+    /// Median of the jitter added to every burst, ms; lognormal with sigma .3, cut at ten times.
+    pub jitter_ms: f64,
+    /// Frames lost, percent, in bursts (Gilbert–Elliott with `loss_burst`).
+    pub loss: f64,
+    /// Mean length of a loss burst in frames.
+    pub loss_burst: f64,
+    /// Bytes per frame that are not Beacon's: IP, UDP, DTLS, SCTP.
+    pub overhead: u32,
+    /// What waits in an access link before the sender is held back, ms.
+    pub queue_ms: u32,
+    /// Hold links to what loss-based congestion control gives: MSS / (RTT · √(2p/3)).
+    pub loss_limited: bool,
+    /// Clocks are off by up to this, either way, ms.
+    pub skew_ms: u32,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            latency: Latency::Fixed { ms: 30.0 },
+            jitter_ms: 3.0,
+            loss: 0.0,
+            loss_burst: 1.5,
+            overhead: 70,
+            queue_ms: 100,
+            loss_limited: true,
+            skew_ms: 0,
+        }
+    }
+}
+
+/// Where one-way delays come from.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Latency {
+    /// All pairs alike.
+    Fixed {
+        /// One way, ms.
+        ms: f64,
+    },
+    /// A generator fitted to the round trips of PlanetLab (theory.md §6.3).
+    Planetlab {
+        /// Multiplies every delay: 0.3 is about one continent.
+        #[serde(default = "one")]
+        scale: f64,
+    },
+    /// Round trips in ms, a square of numbers, one row a line; peers take rows at random.
+    Matrix {
+        /// The file, beside the plan.
+        file: PathBuf,
+    },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// How viewers come and go.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Churn {
+    /// How long they stay.
+    pub stay: Stay,
+    /// The first ones come spread over this time, seconds.
+    pub arrive_s: f64,
+    /// Another viewer comes for every one that leaves, so that their number stays.
+    pub replace: bool,
+    /// Percent of those leaving that say goodbye; the others vanish.
+    pub goodbye: u32,
+}
+
+impl Default for Churn {
+    fn default() -> Self {
+        Self { stay: Stay::Forever, arrive_s: 5.0, replace: true, goodbye: 70 }
+    }
+}
+
+/// How long viewers stay (theory.md §6.4).
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stay {
+    /// Nobody leaves.
+    Forever,
+    /// Exponential.
+    Exponential {
+        /// Seconds.
+        mean: f64,
+    },
+    /// Lognormal.
+    Lognormal {
+        /// Of the logarithm of seconds.
+        mu: f64,
+        /// Of the logarithm of seconds.
+        sigma: f64,
+    },
+    /// Weibull.
+    Weibull {
+        /// Below 1: those who have stayed, stay.
+        shape: f64,
+        /// Seconds.
+        scale: f64,
+    },
+    /// 30 % lognormal with median 40 s and sigma 1, 70 % Weibull (.6, 1500 s).
+    ViewerMix,
+}
+
+/// Something that happens once.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Seconds from the start.
+    pub at_s: f64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What may happen.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// Percent of the viewers vanish at once.
+    Kill(u32),
+    /// All viewers whose nearest city is this one vanish at once (PlanetLab latency only).
+    KillRegion(u32),
+    /// So many more viewers come, with exponentially falling rate.
+    Crowd {
+        /// How many.
+        peers: u32,
+        /// Time constant, seconds.
+        tau_s: f64,
+    },
+    /// Percent of the viewers leave, spread over the given time.
+    Leave {
+        /// Percent.
+        percent: u32,
+        /// Seconds.
+        over_s: f64,
+    },
+}
+
+/// How finely time is cut.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grain {
+    /// Symbols that travel as one event between two peers at most; they arrive with the last.
+    pub burst: u16,
+    /// Timers of one peer are at least this far apart, ms.
+    pub timer_ms: u32,
+}
+
+impl Default for Grain {
+    fn default() -> Self {
+        Self { burst: 16, timer_ms: 4 }
+    }
+}
+
+/// A plan that cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The file could not be read.
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    /// Not a plan.
+    #[error("{0} is not a plan: {1}")]
+    Parse(PathBuf, Box<toml::de::Error>),
+    /// A value outside its range.
+    #[error("{field} must be {range}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// The engine refuses its configuration.
+    #[error("[engine]: {0}")]
+    Config(#[from] ConfigError),
+    /// No scheduler of that name.
+    #[error("no scheduler {0:?}: use one of {1}")]
+    Scheduler(String, String),
+    /// A matrix of delays that is not one.
+    #[error("latency matrix {0}: {1}")]
+    Matrix(PathBuf, String),
+}
+
+impl Plan {
+    /// Reads and checks a plan.
+    ///
+    /// # Errors
+    /// [`PlanError`] with the cause.
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(path).map_err(|e| PlanError::Read(path.into(), e))?;
+        let mut plan: Self =
+            toml::from_str(&text).map_err(|e| PlanError::Parse(path.into(), Box::new(e)))?;
+        if let Latency::Matrix { file } = &mut plan.network.latency
+            && file.is_relative()
+        {
+            *file = path.parent().unwrap_or(Path::new(".")).join(&*file);
+        }
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// [`PlanError`] naming the field.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let (stream, network) = (&self.stream, &self.network);
+        let rules = [
+            ((1..=PEERS_MAX).contains(&self.peers), "peers", "1 to 1000000"),
+            (self.warmup_s <= 3600, "warmup_s", "at most 3600"),
+            ((1..=86_400).contains(&self.measure_s), "measure_s", "1 to 86400"),
+            ((0.01..=100.0).contains(&stream.mbit), "stream.mbit", "0.01 to 100"),
+            ((1..=120).contains(&stream.fps), "stream.fps", "1 to 120"),
+            ((1..=1200).contains(&stream.group), "stream.group", "1 to 1200"),
+            ((1.0..=20.0).contains(&stream.keyframe), "stream.keyframe", "1 to 20"),
+            (stream.audio_kbit <= 512, "stream.audio_kbit", "at most 512"),
+            (self.access.iter().any(|a| a.share > 0), "access", "at least one class with a share"),
+            (
+                self.access.iter().all(|a| (0.0..=10_000.0).contains(&a.up)),
+                "access.up",
+                "0 to 10000",
+            ),
+            (
+                self.access.iter().all(|a| (0.1..=10_000.0).contains(&a.down)),
+                "access.down",
+                "0.1 to 10000",
+            ),
+            ((0.1..=100_000.0).contains(&self.origin.up), "origin.up", "0.1 to 100000"),
+            ((0.0..=50.0).contains(&network.loss), "network.loss", "0 to 50 percent"),
+            ((1.0..=100.0).contains(&network.loss_burst), "network.loss_burst", "1 to 100"),
+            ((0.0..=1000.0).contains(&network.jitter_ms), "network.jitter_ms", "0 to 1000"),
+            ((1..=10_000).contains(&network.queue_ms), "network.queue_ms", "1 to 10000"),
+            (self.churn.goodbye <= 100, "churn.goodbye", "0 to 100 percent"),
+            ((0.0..=3600.0).contains(&self.churn.arrive_s), "churn.arrive_s", "0 to 3600"),
+            ((1..=256).contains(&self.grain.burst), "grain.burst", "1 to 256"),
+            ((1..=100).contains(&self.grain.timer_ms), "grain.timer_ms", "1 to 100"),
+        ];
+        if let Some(&(_, field, range)) = rules.iter().find(|(ok, ..)| !ok) {
+            return Err(PlanError::Range { field, range });
+        }
+        if beacon_sdk::policy::scheduler(&self.scheduler, &self.config()).is_none() {
+            let known = beacon_sdk::policy::NAMES.join(", ");
+            return Err(PlanError::Scheduler(self.scheduler.clone(), known));
+        }
+        Ok(self.config().check()?)
+    }
+
+    /// The configuration that all peers start from.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let mut config = self.stream.profile.config();
+        let engine = &self.engine;
+        let ms = |value: Option<u64>, field: &mut Duration| {
+            if let Some(value) = value {
+                *field = Duration::from_millis(value);
+            }
+        };
+        ms(engine.segment_ms, &mut config.segment);
+        ms(engine.playout_ms, &mut config.playout);
+        ms(engine.window_ms, &mut config.window);
+        ms(engine.plan_ms, &mut config.plan_interval);
+        ms(engine.overdue_ms, &mut config.overdue);
+        ms(engine.silence_ms, &mut config.silence);
+        config.stripes = engine.stripes.unwrap_or(config.stripes);
+        config.repair_percent = engine.repair_percent.unwrap_or(config.repair_percent);
+        config.push_repair = engine.push_repair.unwrap_or(config.push_repair);
+        config.links_target = engine.links_target.unwrap_or(config.links_target);
+        config.links_max = engine.links_max.unwrap_or(config.links_max);
+        config.fanout = engine.fanout.unwrap_or(config.fanout);
+        config
+    }
+
+    /// The origin's configuration.
+    #[must_use]
+    pub fn origin_config(&self) -> Config {
+        let mut config = self.config();
+        config.links_max = self.origin.links.unwrap_or(config.links_max);
+        config.links_target = config.links_target.min(config.links_max);
+        config.upload_bps = Some(usable(self.origin.up));
+        config
+    }
+
+    /// The configuration of a viewer with this access link: it is told what its uplink carries,
+    /// and serves as many stripes as fit into 85 % of it (theory.md §3).
+    #[must_use]
+    pub fn viewer_config(&self, access: &Access) -> Config {
+        let mut config = self.config();
+        let rate = self.stream.mbit + f64::from(self.stream.audio_kbit) / 1000.0;
+        let slots = 0.85 * f64::from(config.stripes) * access.up / rate;
+        config.push_slots = self.engine.push_slots.unwrap_or(slots as u16);
+        config.upload_bps = Some(usable(access.up));
+        config
+    }
+}
+
+/// What of an uplink is left for symbols, bit/s: the rest is packet overhead and control.
+fn usable(mbit: f64) -> u64 {
+    (mbit * 1e6 * 0.9) as u64
+}

@@ -1,0 +1,193 @@
+//! One peer: its engine, its access link, its links, its record.
+
+use super::EPOCH_US;
+use super::geography::Place;
+use super::link::LinkEnd;
+use super::viewing::Viewing;
+use crate::draw::{Draw, Purpose};
+use crate::plan::{CONTROL_MBIT, Nat, Plan};
+use beacon_sdk::{Engine, Instant, PeerId};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Which number a peer has. Looked up, never iterated.
+pub(super) type Ids = HashMap<PeerId, u32, BuildHasherDefault<KeyBits>>;
+
+/// Keys are random already: their first bytes will do for a hash.
+#[derive(Debug, Default)]
+pub(super) struct KeyBits(u64);
+
+impl Hasher for KeyBits {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut word = [0; 8];
+        let len = bytes.len().min(8);
+        word[..len].copy_from_slice(&bytes[..len]);
+        self.0 ^= u64::from_le_bytes(word);
+    }
+    fn write_usize(&mut self, _: usize) {}
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// An access link: bytes wait for each other in both directions.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Line {
+    /// Nanoseconds per byte.
+    cost: u64,
+    /// When all that waits has gone.
+    pub(super) busy: u64,
+}
+
+impl Line {
+    pub(super) fn new(mbit: f64) -> Self {
+        Self { cost: (8000.0 / mbit) as u64, busy: 0 }
+    }
+
+    /// When these bytes have gone through.
+    pub(super) fn pass(&mut self, now: u64, bytes: u64) -> u64 {
+        self.busy = self.busy.max(now) + bytes * self.cost;
+        self.busy
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    /// While it is here.
+    pub(super) engine: Option<Box<Engine>>,
+    pub(super) up: Line,
+    pub(super) down: Line,
+    pub(super) nat: Nat,
+    pub(super) place: Place,
+    /// By number of the peer at the other end.
+    links: Vec<LinkEnd>,
+    /// When its timer is set, and when it last went off, ns.
+    pub(super) wake: u64,
+    pub(super) woken: u64,
+    /// Loss and jitter of what it sends.
+    network: Draw,
+    /// What its clock shows too much, µs.
+    skew: i64,
+    pub(super) viewing: Viewing,
+}
+
+impl Peer {
+    pub(super) fn origin(plan: &Plan, seed: u64, id: PeerId, engine: Engine, place: Place) -> Self {
+        let up = Line::new(plan.origin.up);
+        Self::new(seed, 0, id, engine, up, Line::new(1000.0), Nat::Open, place)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a peer is many things, each named once")]
+    fn new(
+        seed: u64,
+        at: u32,
+        id: PeerId,
+        engine: Engine,
+        up: Line,
+        down: Line,
+        nat: Nat,
+        place: Place,
+    ) -> Self {
+        Self {
+            id,
+            engine: Some(Box::new(engine)),
+            up,
+            down,
+            nat,
+            place,
+            links: Vec::new(),
+            wake: u64::MAX,
+            woken: 0,
+            network: Draw::new(seed, at, Purpose::Network),
+            skew: 0,
+            viewing: Viewing::default(),
+        }
+    }
+
+    /// A viewer that comes at `now` (ns), with the access class of this number.
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    pub(super) fn viewer(
+        plan: &Plan,
+        seed: u64,
+        at: u32,
+        now: u64,
+        class: usize,
+        (id, engine): (PeerId, Engine),
+        place: Place,
+        skew: i64,
+    ) -> Self {
+        let access = &plan.access[class];
+        let up = Line::new(if access.up > 0.0 { access.up } else { CONTROL_MBIT });
+        let down = Line::new(access.down);
+        let viewing = Viewing::new(now / 1000);
+        Self {
+            skew,
+            viewing,
+            woken: now,
+            ..Self::new(seed, at, id, engine, up, down, access.nat, place)
+        }
+    }
+
+    /// What its clock shows.
+    pub(super) fn clock(skew: i64, now: u64) -> Instant {
+        Instant::from_micros((EPOCH_US + now / 1000).saturating_add_signed(skew))
+    }
+
+    /// The engine and its clock, while the peer is here.
+    pub(super) fn awake(&mut self, now: u64) -> Option<(&mut Engine, Instant)> {
+        let clock = Self::clock(self.skew, now);
+        self.engine.as_deref_mut().map(|engine| (engine, clock))
+    }
+
+    /// When to set the timer, if it has to be set anew: not sooner than `apart` after it last went
+    /// off.
+    pub(super) fn next_wake(&mut self, now: u64, apart: u64) -> Option<u64> {
+        let engine = self.engine.as_deref()?;
+        let due = engine.poll_timeout();
+        if due == Instant::NEVER {
+            return None;
+        }
+        let due = due.as_micros().saturating_add_signed(-self.skew).saturating_sub(EPOCH_US) * 1000;
+        let due = due.max(self.woken + apart).max(now + 1);
+        (due < self.wake).then(|| {
+            self.wake = due;
+            due
+        })
+    }
+
+    // ---- links
+
+    fn place_of(&self, other: u32) -> Result<usize, usize> {
+        self.links.binary_search_by_key(&other, |end| end.peer)
+    }
+
+    pub(super) fn link(&mut self, other: u32) -> Option<&mut LinkEnd> {
+        let at = self.place_of(other).ok()?;
+        Some(&mut self.links[at])
+    }
+
+    pub(super) fn add_link(&mut self, end: LinkEnd) {
+        match self.place_of(end.peer) {
+            Ok(at) => self.links[at] = end,
+            Err(at) => self.links.insert(at, end),
+        }
+    }
+
+    /// Takes a link out; `None` when there is none.
+    pub(super) fn cut(&mut self, other: u32) -> Option<LinkEnd> {
+        let at = self.place_of(other).ok()?;
+        Some(self.links.remove(at))
+    }
+
+    /// A link and the random numbers of this peer's sending.
+    pub(super) fn link_and_draw(&mut self, other: u32) -> Option<(&mut LinkEnd, &mut Draw)> {
+        let at = self.place_of(other).ok()?;
+        Some((&mut self.links[at], &mut self.network))
+    }
+
+    /// It is gone: the other ends find out by themselves.
+    pub(super) fn forget_links(&mut self) {
+        self.links = Vec::new();
+    }
+}
