@@ -1,5 +1,6 @@
 //! Stripe subscriptions: who pushes what to whom.
 
+use super::children::{CLOSED, Capacity, Children, Place};
 use crate::config::DEPTH_MAX;
 use crate::plugin::PeerKey;
 use crate::time::Instant;
@@ -26,6 +27,8 @@ pub(super) struct Feed {
     pub(super) last: Instant,
     /// It has had a parent before.
     pub(super) fed: bool,
+    /// The parent wants the place for another child: a new one is to be found.
+    pub(super) notice: bool,
 }
 
 /// What a subscription answer changes.
@@ -45,45 +48,32 @@ pub(super) struct Feeds {
     me: u32,
     origin: bool,
     pub(super) stripes: Vec<Feed>,
-    /// Children per stripe.
-    children: Vec<Vec<PeerKey>>,
+    pub(super) children: Children,
+    /// What this peer can serve.
+    pub(super) own: Capacity,
     refused: Vec<(PeerKey, u8, Instant)>,
-    /// Stripe in which this peer is interior.
-    home: u8,
-    fanout: usize,
-    slots: usize,
 }
 
 impl Feeds {
     /// `stripes` does not count the repair stripe.
     pub(super) fn new(me: u32, origin: bool, stripes: u8, fanout: u16, slots: u16) -> Self {
         let count = usize::from(stripes) + 1;
-        let feed =
-            Feed { parent: None, pending: None, path: Vec::new(), last: Instant::ZERO, fed: false };
-        Self {
-            me,
-            origin,
-            stripes: vec![feed; count],
-            children: vec![Vec::new(); count],
-            refused: Vec::new(),
-            home: (me % u32::from(stripes.max(1))) as u8,
-            fanout: usize::from(fanout),
-            slots: usize::from(slots),
-        }
+        let feed = Feed {
+            parent: None,
+            pending: None,
+            path: Vec::new(),
+            last: Instant::ZERO,
+            fed: false,
+            notice: false,
+        };
+        let own = Capacity::of(me, slots, stripes);
+        let children = Children::new(stripes + 1, origin.then_some(fanout), own);
+        Self { me, origin, stripes: vec![feed; count], children, own, refused: Vec::new() }
     }
 
     /// Stripes including the repair stripe.
     pub(super) fn count(&self) -> u8 {
         self.stripes.len() as u8
-    }
-
-    pub(super) fn children(&self, stripe: u8) -> &[PeerKey] {
-        self.children.get(usize::from(stripe)).map_or(&[], Vec::as_slice)
-    }
-
-    /// Subscriptions served in all.
-    pub(super) fn children_total(&self) -> usize {
-        self.children.iter().map(Vec::len).sum()
     }
 
     /// Hops from the origin to this peer on a stripe; `None` without a feed.
@@ -102,49 +92,34 @@ impl Feeds {
         path
     }
 
-    /// Children this peer takes in a stripe.
-    fn limit(&self, stripe: u8) -> usize {
-        if self.origin {
-            return self.fanout;
+    /// What a newcomer must weigh in a stripe to be taken as a child.
+    pub(super) fn bar(&self, stripe: u8) -> u8 {
+        if self.depth(stripe).is_some_and(|depth| depth < DEPTH_MAX) {
+            self.children.bar(stripe)
+        } else {
+            CLOSED
         }
-        let others = self.stripes.len().saturating_sub(2).max(1);
-        if stripe == self.home { (self.slots / 2).max(1) } else { (self.slots / 2 / others).max(1) }
     }
 
-    /// Whether another child of a stripe would be taken.
-    pub(super) fn open(&self, stripe: u8) -> bool {
-        let room = self.children(stripe).len() < self.limit(stripe);
-        let slots = self.origin || self.children_total() < self.slots;
-        room && slots && self.depth(stripe).is_some_and(|depth| depth < DEPTH_MAX)
-    }
-
-    /// Takes a child, or says why not.
+    /// Takes a child, and says who makes room for it; or says why not.
     pub(super) fn adopt(
         &mut self,
         stripe: u8,
         child: PeerKey,
-        child_short: u32,
-    ) -> Result<(), RefuseReason> {
-        if self.children(stripe).contains(&child) {
-            return Ok(());
-        }
+        (short, weight): (u32, u8),
+        now: Instant,
+    ) -> Result<Option<PeerKey>, RefuseReason> {
         let Some(depth) = self.depth(stripe) else { return Err(RefuseReason::Unavailable) };
-        if self.path_to_children(stripe).contains(&child_short) {
+        if self.path_to_children(stripe).contains(&short) {
             return Err(RefuseReason::Loop);
         }
         if depth >= DEPTH_MAX {
             return Err(RefuseReason::Depth);
         }
-        if !self.open(stripe) {
-            return Err(RefuseReason::Full);
-        }
-        self.children[usize::from(stripe)].push(child);
-        Ok(())
-    }
-
-    pub(super) fn abandon(&mut self, stripe: u8, child: PeerKey) {
-        if let Some(children) = self.children.get_mut(usize::from(stripe)) {
-            children.retain(|key| *key != child);
+        match self.children.adopt(stripe, child, weight, now) {
+            Place::Taken => Ok(None),
+            Place::TakenFrom(other) => Ok(Some(other)),
+            Place::Full => Err(RefuseReason::Full),
         }
     }
 
@@ -194,12 +169,28 @@ impl Feeds {
         feed.path = path;
         feed.last = now;
         feed.fed = true;
+        feed.notice = false;
         Switch::Taken { old }
+    }
+
+    /// A parent needs the place for another; it pushes on for a while.
+    pub(super) fn give_notice(&mut self, stripe: u8, parent: PeerKey, now: Instant) {
+        if let Some(feed) = self.stripes.get_mut(usize::from(stripe))
+            && feed.parent == Some(parent)
+        {
+            feed.notice = true;
+            self.pause(stripe, parent, now);
+        }
     }
 
     /// A neighbour does not push a stripe (any more).
     pub(super) fn refuse(&mut self, stripe: u8, peer: PeerKey, now: Instant) {
         self.drop_parent(stripe, peer);
+        self.pause(stripe, peer, now);
+    }
+
+    /// It is not asked for the stripe for a while.
+    fn pause(&mut self, stripe: u8, peer: PeerKey, now: Instant) {
         self.refused.retain(|(_, _, at)| *at + REFUSED_PAUSE > now);
         if self.refused.len() < REFUSALS_MAX {
             self.refused.push((peer, stripe, now));
@@ -211,6 +202,7 @@ impl Feeds {
         let Some(feed) = self.stripes.get_mut(usize::from(stripe)) else { return };
         if feed.parent == Some(peer) {
             feed.parent = None;
+            feed.notice = false;
             feed.path.clear();
         }
         if feed.pending.is_some_and(|(pending, _)| pending == peer) {
@@ -227,7 +219,7 @@ impl Feeds {
                 orphaned.push(stripe);
             }
             self.drop_parent(stripe, peer);
-            self.abandon(stripe, peer);
+            self.children.abandon(stripe, peer);
         }
         orphaned
     }

@@ -16,6 +16,9 @@ const SUGGESTED: usize = 8;
 /// Peers above the limit of links that may be told so at the same time; further ones are closed
 /// without a word.
 const TURNED_AWAY_MAX: usize = 32;
+/// How often a full peer lets go of an idle neighbour, and how long one may be idle. (Guess.)
+const ROOM_INTERVAL: Duration = Duration::from_millis(500);
+const IDLE_MIN: Duration = Duration::from_millis(3000);
 /// Odd but harmless frames of one neighbour before the link is closed.
 const ODDITIES_MAX: u16 = 200;
 
@@ -210,6 +213,24 @@ impl Engine {
         for key in pings {
             self.send(key, &Message::Ping(now.as_micros()));
         }
+    }
+
+    /// A full peer lets go of a neighbour that neither gives nor takes a stripe, the one that can
+    /// serve least, so that those who can are not kept out by those who came first.
+    pub(super) fn make_room(&mut self) {
+        let now = self.now;
+        if self.peers.len() < usize::from(self.config.links_max) || self.timers.room > now {
+            return;
+        }
+        self.timers.room = now + ROOM_INTERVAL;
+        let idle = self.peers.ready().filter(|(_, peer)| {
+            peer.takes == 0 && peer.pushes == 0 && peer.since + IDLE_MIN <= now
+        });
+        let Some((key, _)) = idle.min_by_key(|(key, peer)| (peer.status.slots, *key)) else {
+            return;
+        };
+        let peers = self.links.sample(SUGGESTED, &mut self.rng);
+        self.turn_away(key, FarewellReason::Full, peers);
     }
 
     /// Opens links up to the target.

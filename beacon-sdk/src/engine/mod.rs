@@ -12,6 +12,7 @@
 //!
 //! This file routes; the files beside it decide, one concern each; `media` and `wire` compute.
 
+mod children;
 mod content;
 mod feeds;
 mod intake;
@@ -117,6 +118,8 @@ struct Timers {
     tidy: Instant,
     tail: Instant,
     report: Instant,
+    /// When an idle neighbour may next be let go for want of room.
+    room: Instant,
 }
 
 impl Engine {
@@ -192,6 +195,7 @@ impl Engine {
                 tidy: now,
                 tail: Instant::NEVER,
                 report: now,
+                room: now,
             },
             me,
             identity,
@@ -349,7 +353,7 @@ impl Engine {
             Message::Subscribe { stripes, tracks } => self.on_subscribe(from, stripes, tracks),
             Message::Unsubscribe { stripes } => self.on_unsubscribe(from, stripes),
             Message::Feed { stripe, path } => self.on_feed(from, stripe, path),
-            Message::Refuse { stripe, .. } => self.on_refuse(from, stripe),
+            Message::Refuse { stripe, reason } => self.on_refuse(from, stripe, reason),
             Message::Manifest(record) => self.on_manifest(from, record),
             Message::Page { id, index, leaves } => self.on_page(from, id, index, &leaves),
             Message::Have(haves) => self.on_have(from, &haves),

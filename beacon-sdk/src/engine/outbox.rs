@@ -133,6 +133,8 @@ pub(super) struct Pacer {
 /// The burst a limited uplink may send: 20 ms of its rate, and at least four symbols.
 const BURST: Duration = Duration::from_millis(20);
 const BURST_BYTES_MIN: u64 = 4600;
+/// A symbol with its header, for what a queue may hold.
+const SYMBOL_BYTES: u64 = 1096;
 /// Tokens per byte.
 const MICRO: u64 = 1_000_000;
 
@@ -154,6 +156,12 @@ impl Pacer {
         let gained = i64::try_from(gained).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_add(gained).min(Self::burst(rate));
         self.tokens > 0
+    }
+
+    /// How many full symbols the limit lets through in a time; `None` without a limit.
+    pub(super) fn symbols_within(&self, span: Duration) -> Option<usize> {
+        let bytes = u128::from(self.rate?) * span.as_micros() / u128::from(MICRO);
+        Some((bytes / u128::from(SYMBOL_BYTES)) as usize)
     }
 
     /// A symbol of `bytes` went.

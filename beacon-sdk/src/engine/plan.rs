@@ -1,6 +1,7 @@
 //! Asking the scheduler what to take from whom, and doing as much of it as is allowed.
 
 use super::Engine;
+use super::children::CLOSED;
 use super::content::Asked;
 use super::store::Segment;
 use crate::config::DEPTH_MAX;
@@ -90,7 +91,9 @@ impl Engine {
         let offered = |stripe: &u8| {
             let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
             wanted
-                && peer.status.open >> stripe & 1 == 1
+                && peer.status.bar.get(usize::from(*stripe)).is_some_and(|bar| {
+                    *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe)
+                })
                 && depth < DEPTH_MAX
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)
@@ -122,7 +125,7 @@ impl Engine {
             .map(|(stripe, feed)| StripeView {
                 stripe,
                 repair: stripe == last,
-                parent: feed.parent,
+                parent: feed.parent.filter(|_| !feed.notice),
                 pending: feed.pending.is_some(),
                 lag: if late[usize::from(stripe)] && feed.parent.is_some() {
                     self.now.since(feed.last)

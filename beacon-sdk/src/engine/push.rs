@@ -1,6 +1,7 @@
 //! Stripes: subscriptions in both directions, and passing on what was verified.
 
 use super::Engine;
+use super::children::{CLOSED, Capacity};
 use super::feeds::Switch;
 use crate::config::DEPTH_MAX;
 use crate::event::Event;
@@ -16,8 +17,10 @@ const WORTH_MIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     pub(super) fn on_subscribe(&mut self, from: PeerKey, stripes: u32, tracks: u64) {
+        let data_stripes = self.feeds.count() - 1;
         let Some(peer) = self.peers.get_mut(from) else { return };
         let short = peer.id.short();
+        let capacity = Capacity::of(short, peer.status.slots, data_stripes);
         let known = self.description.as_ref().map_or(0, |(description, _)| {
             description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get())
         });
@@ -25,12 +28,15 @@ impl Engine {
         peer.takes_tracks = tracks;
         for stripe in (0..self.feeds.count()).filter(|stripe| stripes >> stripe & 1 == 1) {
             let adopted = if carried {
-                self.feeds.adopt(stripe, from, short)
+                self.feeds.adopt(stripe, from, (short, capacity.weight(stripe)), self.now)
             } else {
                 Err(RefuseReason::Unavailable)
             };
+            if let Ok(Some(other)) = adopted {
+                self.send(other, &Message::Refuse { stripe, reason: RefuseReason::Notice });
+            }
             let answer = match adopted {
-                Ok(()) => Message::Feed { stripe, path: self.feeds.path_to_children(stripe) },
+                Ok(_) => Message::Feed { stripe, path: self.feeds.path_to_children(stripe) },
                 Err(reason) => Message::Refuse { stripe, reason },
             };
             if adopted.is_ok()
@@ -45,7 +51,7 @@ impl Engine {
 
     pub(super) fn on_unsubscribe(&mut self, from: PeerKey, stripes: u32) {
         for stripe in (0..self.feeds.count()).filter(|stripe| stripes >> stripe & 1 == 1) {
-            self.feeds.abandon(stripe, from);
+            self.feeds.children.abandon(stripe, from);
         }
         if let Some(peer) = self.peers.get_mut(from) {
             peer.takes &= !stripes;
@@ -99,30 +105,50 @@ impl Engine {
     /// Children learn the new way of a stripe, or that it has become too long for them.
     fn tell_children(&mut self, stripe: u8) {
         let path = self.feeds.path_to_children(stripe);
-        let children = self.feeds.children(stripe).to_vec();
+        let children: Vec<PeerKey> = self.feeds.children.of(stripe).collect();
         let too_long = path.len() > usize::from(DEPTH_MAX);
         for child in children {
             if too_long {
-                self.feeds.abandon(stripe, child);
-                if let Some(peer) = self.peers.get_mut(child) {
-                    peer.takes &= !(1 << stripe);
-                }
-                self.send(child, &Message::Refuse { stripe, reason: RefuseReason::Depth });
+                self.feeds.children.abandon(stripe, child);
+                self.dismiss(stripe, child, RefuseReason::Depth);
             } else {
                 self.send(child, &Message::Feed { stripe, path: path.clone() });
             }
         }
     }
 
-    pub(super) fn on_refuse(&mut self, from: PeerKey, stripe: u8) {
+    /// Tells one that is no child any more.
+    fn dismiss(&mut self, stripe: u8, child: PeerKey, reason: RefuseReason) {
+        if let Some(peer) = self.peers.get_mut(child) {
+            peer.takes &= !(1 << stripe);
+        }
+        self.send(child, &Message::Refuse { stripe, reason });
+    }
+
+    /// Lets go of children whose notice has run out.
+    pub(super) fn end_notices(&mut self) {
+        for (stripe, child) in self.feeds.children.expire(self.now) {
+            self.dismiss(stripe, child, RefuseReason::Full);
+        }
+    }
+
+    pub(super) fn on_refuse(&mut self, from: PeerKey, stripe: u8, reason: RefuseReason) {
         if stripe >= self.feeds.count() {
             return self.odd(from);
         }
-        self.feeds.refuse(stripe, from, self.now);
+        if reason == RefuseReason::Notice {
+            self.feeds.give_notice(stripe, from, self.now);
+        } else {
+            self.feeds.refuse(stripe, from, self.now);
+        }
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.pushes &= !(1 << stripe);
+            if reason != RefuseReason::Notice {
+                peer.pushes &= !(1 << stripe);
+            }
             // Whatever it offered, it does not now; its next status says otherwise.
-            peer.status.open &= !(1 << stripe);
+            if let Some(bar) = peer.status.bar.get_mut(usize::from(stripe)) {
+                *bar = CLOSED;
+            }
         }
         self.timers.plan = self.now;
     }
@@ -139,7 +165,7 @@ impl Engine {
     pub(super) fn pass_on_record(&mut self, id: SegmentId, frame: &Bytes, except: Option<PeerKey>) {
         let Some(content) = self.store.content(id) else { return };
         let stripe = content.stripe(0);
-        let children = self.feeds.children(stripe).to_vec();
+        let children: Vec<PeerKey> = self.feeds.children.of(stripe).collect();
         for child in children {
             if Some(child) != except && self.takes(child, id) {
                 self.send_frame(child, frame.clone());
@@ -160,7 +186,7 @@ impl Engine {
         let stripe = content.stripe(esi);
         let expires = self.worthless_at(content.manifest.captured);
         let done = HAVE_COMPLETE | 1 << stripe;
-        for &child in self.feeds.children(stripe) {
+        for child in self.feeds.children.of(stripe) {
             let held = segment.holders.iter().any(|h| h.peer == child && h.mask & done != 0);
             let Some(peer) = self.peers.get_mut(child) else { continue };
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;

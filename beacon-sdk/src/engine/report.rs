@@ -73,7 +73,7 @@ impl Engine {
             latency_ms: self.player.latency().percentiles(),
             peers: self.peers.ready().count() as u64,
             parents: parents.len() as u64,
-            children: self.feeds.children_total() as u64,
+            children: self.feeds.children.total() as u64,
             score: self.own_score(),
             credits: owed.saturating_neg(),
             role: self.own_role(),

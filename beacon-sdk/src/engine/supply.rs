@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// A neighbour may ask for the tail this often.
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
+/// What may wait for a limited uplink before requests are answered busy (theory.md §2.1).
+const QUEUE_MAX: Duration = Duration::from_millis(100);
 /// How many telling rounds a neighbour with symbols still queued is left out of: "have" also
 /// tells a child that a stripe has been sent, so it should follow the symbols.
 const TELL_PATIENCE: u32 = 400;
@@ -34,7 +36,7 @@ impl Engine {
     /// origin, which needs nothing.
     pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
         let Some(content) = self.store.content_mut(id) else { return };
-        if content.told == mask {
+        if content.told == mask || self.config.upload_bps == Some(0) {
             return;
         }
         content.told = mask;
@@ -60,6 +62,9 @@ impl Engine {
             .map(|(id, _)| id)
             .collect();
         let origin = self.broadcast.publisher;
+        if self.config.upload_bps == Some(0) {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(to).filter(|peer| peer.id != origin) {
             peer.untold = held;
         }
@@ -115,11 +120,12 @@ impl Engine {
 
     fn current_status(&self) -> Status {
         let stripes = 0..self.feeds.count();
-        let open = stripes.clone().filter(|stripe| self.feeds.open(*stripe));
+        let depth = |stripe| self.feeds.depth(stripe).unwrap_or(u8::MAX);
         Status {
             tracks: if self.description.is_some() { self.tracks } else { 0 },
-            open: open.fold(0, |mask, stripe| mask | 1 << stripe),
-            depth: stripes.map(|stripe| self.feeds.depth(stripe).unwrap_or(u8::MAX)).collect(),
+            slots: self.config.push_slots,
+            depth: stripes.clone().map(depth).collect(),
+            bar: stripes.map(|stripe| self.feeds.bar(stripe)).collect(),
         }
     }
 
@@ -160,14 +166,23 @@ impl Engine {
         let esis: Vec<u16> = spans.iter().flat_map(|span| span.esis()).collect();
         self.mint(id, &esis);
         let expires = self.now + self.config.playout;
+        // Answers queue behind what is pushed already; with a limited uplink all links share one.
+        let queued: usize = self.peers.iter().map(|(_, peer)| peer.out.symbols()).sum();
+        let room = match self.pacer.symbols_within(QUEUE_MAX) {
+            Some(limit) => limit.min(SYMBOLS_BUSY).saturating_sub(queued),
+            None => usize::MAX,
+        };
         let (store, peers) = (&self.store, &mut self.peers);
         let Some(peer) = peers.get_mut(from) else { return };
+        let most = room.min(SYMBOLS_BUSY.saturating_sub(peer.out.symbols()));
+        let mut served = 0;
         let content = store.content(id);
         let mut busy = Vec::new();
         for esi in esis {
             let frame = content.and_then(|content| content.symbol(esi));
             match frame {
-                Some(frame) if peer.out.symbols() < SYMBOLS_BUSY => {
+                Some(frame) if served < most => {
+                    served += 1;
                     peer.out.symbol(frame.clone(), expires);
                 }
                 _ => busy.push(esi),

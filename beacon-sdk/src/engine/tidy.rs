@@ -35,6 +35,8 @@ impl Engine {
 
     fn tidy(&mut self) {
         self.check_links();
+        self.end_notices();
+        self.make_room();
         self.seek_links();
         self.store.expire(self.config.window);
         self.sweep_quarantine();

@@ -23,10 +23,13 @@ pub const HAVE_GROUP_START: u32 = 1 << 31;
 pub struct Status {
     /// Tracks it carries: bit i is track i.
     pub tracks: u64,
-    /// Stripes in which it takes another child: bit i is stripe i.
-    pub open: u32,
+    /// Stripe subscriptions it serves in all.
+    pub slots: u16,
     /// Hops from the origin per stripe, 255 where it has no feed; the last is the repair stripe.
     pub depth: Vec<u8>,
+    /// Per stripe, what a subscriber must weigh to be taken (SPEC.md, "Slots"): 0 is anybody,
+    /// 255 nobody. As long as `depth`.
+    pub bar: Vec<u8>,
 }
 
 /// What a neighbour holds of a segment.
@@ -50,6 +53,8 @@ pub enum RefuseReason {
     Loop = 2,
     /// This peer has no feed of that stripe, or not those tracks.
     Unavailable = 3,
+    /// It ends soon, for a child that serves more: find another parent meanwhile.
+    Notice = 4,
 }
 
 /// A control-lane message.
@@ -264,16 +269,18 @@ impl Message {
 fn encode_status(out: &mut BytesMut, status: &Status) {
     out.put_u8(kind::STATUS);
     out.put_u64(status.tracks);
-    out.put_u32(status.open);
-    let depth = &status.depth[..status.depth.len().min(usize::from(STRIPES_MAX) + 1)];
-    out.put_u8(depth.len() as u8);
-    out.put_slice(depth);
+    out.put_u16(status.slots);
+    let count = status.depth.len().min(status.bar.len()).min(usize::from(STRIPES_MAX) + 1);
+    out.put_u8(count as u8);
+    out.put_slice(&status.depth[..count]);
+    out.put_slice(&status.bar[..count]);
 }
 
 fn decode_status(r: &mut Reader) -> Result<Status, DecodeError> {
-    let (tracks, open) = (r.u64()?, stripes(r)?);
-    let count = r.count(usize::from(STRIPES_MAX) + 1, 1, "depths")?;
-    Ok(Status { tracks, open, depth: r.bytes(count)?.to_vec() })
+    let (tracks, slots) = (r.u64()?, r.u16()?);
+    let count = r.count(usize::from(STRIPES_MAX) + 1, 2, "stripes")?;
+    let (depth, bar) = (r.bytes(count)?.to_vec(), r.bytes(count)?.to_vec());
+    Ok(Status { tracks, slots, depth, bar })
 }
 
 fn encode_feed(out: &mut BytesMut, stripe: u8, path: &[u32]) {
@@ -373,6 +380,7 @@ fn refusal(code: u8) -> Result<RefuseReason, DecodeError> {
         1 => RefuseReason::Depth,
         2 => RefuseReason::Loop,
         3 => RefuseReason::Unavailable,
+        4 => RefuseReason::Notice,
         _ => return Err(DecodeError::Range("refuse reason")),
     })
 }

@@ -41,14 +41,18 @@ fn farewell() -> impl Strategy<Value = Message> {
 
 fn refuse() -> impl Strategy<Value = Message> {
     use RefuseReason as R;
-    let reasons = [R::Full, R::Depth, R::Loop, R::Unavailable];
+    let reasons = [R::Full, R::Depth, R::Loop, R::Unavailable, R::Notice];
     (0..=16_u8, proptest::sample::select(reasons.to_vec()))
         .prop_map(|(stripe, reason)| Message::Refuse { stripe, reason })
 }
 
 fn status() -> impl Strategy<Value = Message> {
-    (any::<u64>(), 0..1_u32 << 17, vec(any::<u8>(), 0..=17))
-        .prop_map(|(tracks, open, depth)| Message::Status(Status { tracks, open, depth }))
+    (any::<u64>(), any::<u16>(), vec(any::<(u8, u8)>(), 0..=17)).prop_map(
+        |(tracks, slots, stripes)| {
+            let (depth, bar) = stripes.into_iter().unzip();
+            Message::Status(Status { tracks, slots, depth, bar })
+        },
+    )
 }
 
 fn record() -> impl Strategy<Value = Bytes> {

@@ -1,0 +1,234 @@
+//! Who takes stripes from this peer, and who makes room for whom.
+//!
+//! A child that can serve many itself belongs near the origin: in a full stripe it takes the
+//! place of the one that can serve fewest. That one is given notice and served on until it has
+//! found another parent, so that no picture suffers.
+
+use crate::plugin::PeerKey;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// How long a child under notice is served on at most: time to ask two others in turn.
+const NOTICE: Duration = Duration::from_millis(2500);
+/// A place is given up only for a child that can serve at least this many times as many, so that
+/// near equals do not chase each other.
+const BETTER: u16 = 2;
+/// The bar of a stripe in which no child is taken.
+pub(super) const CLOSED: u8 = u8::MAX;
+
+/// How many stripe subscriptions a peer serves, and where: half of them in its home stripe, in
+/// which it is interior, the rest spread over the others.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Capacity {
+    home: u8,
+    slots: u16,
+    /// Stripes besides the home stripe and the repair stripe.
+    others: u16,
+}
+
+impl Capacity {
+    /// Of the peer whose id begins with `short`; `stripes` does not count the repair stripe.
+    pub(super) fn of(short: u32, slots: u16, stripes: u8) -> Self {
+        let stripes = stripes.max(1);
+        let home = (short % u32::from(stripes)) as u8;
+        Self { home, slots, others: u16::from(stripes - 1).max(1) }
+    }
+
+    /// Children it takes in a stripe.
+    pub(super) fn children(&self, stripe: u8) -> u16 {
+        let half = self.slots / 2;
+        let share = if stripe == self.home { half } else { half / self.others };
+        share.max(1).min(self.slots)
+    }
+
+    /// The same as neighbours are told and compare it, below [`CLOSED`].
+    pub(super) fn weight(&self, stripe: u8) -> u8 {
+        self.children(stripe).min(u16::from(CLOSED) - 1) as u8
+    }
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Child {
+    key: PeerKey,
+    weight: u8,
+    /// Under notice until then.
+    notice: Option<Instant>,
+}
+
+/// The children of all stripes.
+#[derive(Debug)]
+pub(super) struct Children {
+    stripes: Vec<Vec<Child>>,
+    /// Children per stripe, at the origin.
+    fanout: Option<u16>,
+    own: Capacity,
+}
+
+/// Whether a child is taken.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// There was room, or it is a child already.
+    Taken,
+    /// There is room once this child, now under notice, has gone.
+    TakenFrom(PeerKey),
+    /// No.
+    Full,
+}
+
+impl Children {
+    /// `count` stripes with the repair stripe. The origin takes `fanout` in each.
+    pub(super) fn new(count: u8, fanout: Option<u16>, own: Capacity) -> Self {
+        Self { stripes: vec![Vec::new(); usize::from(count)], fanout, own }
+    }
+
+    pub(super) fn of(&self, stripe: u8) -> impl Iterator<Item = PeerKey> + '_ {
+        self.stripes.get(usize::from(stripe)).into_iter().flatten().map(|child| child.key)
+    }
+
+    pub(super) fn total(&self) -> usize {
+        self.stripes.iter().map(Vec::len).sum()
+    }
+
+    fn limit(&self, stripe: u8) -> usize {
+        usize::from(self.fanout.unwrap_or_else(|| self.own.children(stripe)))
+    }
+
+    /// Whether another child finds an empty place.
+    fn room(&self, stripe: u8) -> bool {
+        let staying = |child: &&Child| child.notice.is_none();
+        let Some(children) = self.stripes.get(usize::from(stripe)) else { return false };
+        let all: usize = self.stripes.iter().map(|s| s.iter().filter(staying).count()).sum();
+        let slots = self.fanout.is_some() || all < usize::from(self.own.slots);
+        slots && children.iter().filter(staying).count() < self.limit(stripe)
+    }
+
+    /// The one that would make room, unless one is about to already.
+    fn weakest(&self, stripe: u8) -> Option<&Child> {
+        let children = self.stripes.get(usize::from(stripe))?;
+        if children.iter().any(|child| child.notice.is_some()) {
+            return None;
+        }
+        children.iter().min_by_key(|child| (child.weight, child.key))
+    }
+
+    /// What a newcomer must weigh in a stripe to be taken: 0 is anybody, [`CLOSED`] nobody.
+    pub(super) fn bar(&self, stripe: u8) -> u8 {
+        if self.room(stripe) {
+            return 0;
+        }
+        self.weakest(stripe).map_or(CLOSED, |child| bar_over(child.weight))
+    }
+
+    pub(super) fn adopt(
+        &mut self,
+        stripe: u8,
+        key: PeerKey,
+        weight: u8,
+        now: Instant,
+    ) -> Place {
+        let Some(children) = self.stripes.get_mut(usize::from(stripe)) else { return Place::Full };
+        if let Some(child) = children.iter_mut().find(|child| child.key == key) {
+            // It has not found another place, or changed its mind: if there is room, it stays.
+            child.weight = weight;
+            return Place::Taken;
+        }
+        let newcomer = Child { key, weight, notice: None };
+        if self.room(stripe) {
+            self.stripes[usize::from(stripe)].push(newcomer);
+            return Place::Taken;
+        }
+        let Some(weakest) = self.weakest(stripe).filter(|child| weight >= bar_over(child.weight))
+        else {
+            return Place::Full;
+        };
+        let leaving = weakest.key;
+        let children = &mut self.stripes[usize::from(stripe)];
+        if let Some(child) = children.iter_mut().find(|child| child.key == leaving) {
+            child.notice = Some(now + NOTICE);
+        }
+        children.push(newcomer);
+        Place::TakenFrom(leaving)
+    }
+
+    pub(super) fn abandon(&mut self, stripe: u8, key: PeerKey) {
+        if let Some(children) = self.stripes.get_mut(usize::from(stripe)) {
+            children.retain(|child| child.key != key);
+        }
+    }
+
+    /// Those whose notice has run out; they are children no more.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+        let mut gone = Vec::new();
+        for (stripe, children) in (0_u8..).zip(&mut self.stripes) {
+            children.retain(|child| {
+                let over = child.notice.is_some_and(|until| until <= now);
+                if over {
+                    gone.push((stripe, child.key));
+                }
+                !over
+            });
+        }
+        gone
+    }
+}
+
+/// What a child must weigh to take the place of one of this weight.
+fn bar_over(weight: u8) -> u8 {
+    (u16::from(weight) * BETTER).clamp(1, u16::from(CLOSED)) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(5_000_000);
+
+    fn origin(fanout: u16) -> Children {
+        Children::new(9, Some(fanout), Capacity::of(0, 0, 8))
+    }
+
+    #[test]
+    fn half_of_the_slots_are_at_home() {
+        let capacity = Capacity::of(3, 54, 8);
+        assert_eq!(capacity.children(3), 27);
+        assert_eq!(capacity.children(4), 3);
+        assert_eq!(Capacity::of(3, 4, 8).children(4), 1);
+        assert_eq!(Capacity::of(3, 1, 8).children(3), 1);
+        assert_eq!(Capacity::of(3, 0, 8).children(3), 0);
+        assert_eq!(Capacity::of(3, u16::MAX, 1).weight(0), CLOSED - 1);
+    }
+
+    #[test]
+    fn the_weakest_makes_room_for_one_twice_as_strong() {
+        let mut children = origin(2);
+        assert_eq!(children.bar(1), 0);
+        assert_eq!(children.adopt(1, PeerKey(1), 0, NOW), Place::Taken);
+        assert_eq!(children.adopt(1, PeerKey(2), 4, NOW), Place::Taken);
+        assert_eq!(children.bar(1), 1);
+        assert_eq!(children.adopt(1, PeerKey(3), 0, NOW), Place::Full);
+        assert_eq!(children.adopt(1, PeerKey(4), 3, NOW), Place::TakenFrom(PeerKey(1)));
+        // While one is under notice no other is.
+        assert_eq!(children.bar(1), CLOSED);
+        assert_eq!(children.adopt(1, PeerKey(5), 9, NOW), Place::Full);
+        assert_eq!(children.of(1).count(), 3);
+        assert_eq!(children.expire(NOW), []);
+        assert_eq!(children.expire(NOW + NOTICE), [(1, PeerKey(1))]);
+        assert_eq!(children.bar(1), 6);
+        assert_eq!(children.adopt(1, PeerKey(5), 5, NOW), Place::Full);
+        assert_eq!(children.adopt(1, PeerKey(5), 6, NOW), Place::TakenFrom(PeerKey(4)));
+    }
+
+    #[test]
+    fn a_child_is_taken_once_and_slots_bound_all_stripes() {
+        let mut children = Children::new(9, None, Capacity::of(0, 2, 8));
+        assert_eq!(children.adopt(0, PeerKey(1), 1, NOW), Place::Taken);
+        assert_eq!(children.adopt(0, PeerKey(1), 1, NOW), Place::Taken);
+        assert_eq!(children.total(), 1);
+        assert_eq!(children.adopt(1, PeerKey(1), 1, NOW), Place::Taken);
+        assert_eq!(children.bar(2), CLOSED);
+        assert_eq!(children.adopt(2, PeerKey(2), 200, NOW), Place::Full);
+        children.abandon(1, PeerKey(1));
+        assert_eq!(children.bar(2), 0);
+        assert_eq!(Children::new(9, None, Capacity::of(0, 0, 8)).bar(0), CLOSED);
+    }
+}
