@@ -56,8 +56,9 @@ pub(crate) struct Tally {
     pub(crate) due: u64,
     pub(crate) within: [u64; 4],
     pub(crate) bad_bytes: u64,
-    /// Segments in time and due, per viewer that has gone or stayed to the end.
-    pub(crate) viewers: Vec<(u32, u32)>,
+    /// Segments in time and due, and the access class, per viewer that has gone or stayed to the
+    /// end.
+    pub(crate) viewers: Vec<(u32, u32, usize)>,
 }
 
 impl Tally {
@@ -72,8 +73,8 @@ impl Tally {
         }
     }
 
-    pub(crate) fn viewer(&mut self, kept: u32, due: u32) {
-        self.viewers.push((kept, due));
+    pub(crate) fn viewer(&mut self, kept: u32, due: u32, class: usize) {
+        self.viewers.push((kept, due, class));
     }
 }
 
@@ -135,6 +136,8 @@ pub struct Report {
     pub continuity: Continuity,
     /// The same at the plan's playout delay for the tenth of viewers that had it worst.
     pub continuity_worst_decile: f64,
+    /// The same for each class of access links, in the plan's order.
+    pub continuity_by_access: Vec<f64>,
     /// From the capture of a segment's first picture to the sink: the longest that any picture of
     /// it took.
     pub delay_ms: Spread,
@@ -210,8 +213,15 @@ impl Report {
         self.startup_ms = Spread::from(&tally.startup);
         self.bad_bytes = tally.bad_bytes;
         let mut shares: Vec<f64> =
-            tally.viewers.iter().map(|&(kept, due)| ratio(kept.into(), due.into())).collect();
+            tally.viewers.iter().map(|&(kept, due, _)| ratio(kept.into(), due.into())).collect();
         shares.sort_by(f64::total_cmp);
+        let classes = tally.viewers.iter().map(|viewer| viewer.2 + 1).max().unwrap_or(0);
+        let of = |class: usize| {
+            let own = tally.viewers.iter().filter(|viewer| viewer.2 == class);
+            own.fold((0, 0), |sum, v| (sum.0 + u64::from(v.0), sum.1 + u64::from(v.1)))
+        };
+        self.continuity_by_access =
+            (0..classes).map(of).map(|(kept, due)| ratio(kept, due)).collect();
         let worst = &shares[..shares.len().div_ceil(10)];
         self.continuity_worst_decile = worst.iter().sum::<f64>() / worst.len().max(1) as f64;
     }

@@ -14,6 +14,18 @@ pub(super) struct Asked {
     pub(super) until: Instant,
 }
 
+/// How far the parent has pushed a stripe of a segment.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Edge {
+    /// The last symbol it pushed.
+    esi: u16,
+    /// When it first left one out: that one is late, lost, or not there either.
+    skipped: Option<Instant>,
+    /// Till then it is not asked again: it has said that it lacks what is missing, and will push
+    /// it when it comes.
+    denied: Instant,
+}
+
 /// A segment whose manifest is verified.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -36,6 +48,7 @@ pub(super) struct Content {
     stripes: u8,
     /// Symbols missing per stripe; the last is the repair stripe.
     missing: Vec<u16>,
+    edges: Vec<Edge>,
     /// What a neighbour is told; kept as symbols come, for every symbol asks for it.
     mask: u32,
 }
@@ -92,6 +105,7 @@ impl Content {
             held: 0,
             held_source: 0,
             stripes,
+            edges: vec![Edge::default(); missing.len()],
             missing,
             mask,
             manifest,
@@ -206,6 +220,36 @@ impl Content {
         if self.complete() {
             self.mask |= HAVE_COMPLETE;
         }
+    }
+
+    /// The stripe's parent has pushed a symbol; whether it has left out one before.
+    pub(super) fn pushed(&mut self, esi: u16, now: Instant) -> bool {
+        let stripe = usize::from(self.stripe(esi));
+        let step = if esi < self.manifest.layout.source() { u16::from(self.stripes) } else { 1 };
+        let edge = &mut self.edges[stripe];
+        let skips = esi > edge.esi.saturating_add(step);
+        edge.esi = edge.esi.max(esi);
+        if skips && edge.skipped.is_none() {
+            edge.skipped = Some(now);
+        }
+        skips
+    }
+
+    /// Whether the parent has gone past a missing symbol since before `since`.
+    pub(super) fn skipped(&self, esi: u16, since: Instant) -> bool {
+        let edge = &self.edges[usize::from(self.stripe(esi))];
+        esi < edge.esi && edge.skipped.is_some_and(|skipped| skipped <= since)
+    }
+
+    /// The stripe's parent lacks a symbol itself.
+    pub(super) fn deny(&mut self, esi: u16, until: Instant) {
+        let stripe = usize::from(self.stripe(esi));
+        self.edges[stripe].denied = until;
+    }
+
+    /// Whether it has said so a moment ago.
+    pub(super) fn denied(&self, stripe: u8, now: Instant) -> bool {
+        self.edges[usize::from(stripe)].denied > now
     }
 
     /// Whether a symbol matches its leaf hash, where that is known.

@@ -85,6 +85,11 @@ impl Feeds {
         feed.parent.map(|_| feed.path.len() as u8)
     }
 
+    /// Of all stripes but the repair stripe.
+    pub(super) fn depths(&self) -> impl Iterator<Item = Option<u8>> + '_ {
+        (0..self.count() - 1).map(|stripe| self.depth(stripe))
+    }
+
     /// The way a stripe takes to this peer's children: its own path and itself.
     pub(super) fn path_to_children(&self, stripe: u8) -> Vec<u32> {
         let mut path = self.stripes.get(usize::from(stripe)).map_or(Vec::new(), |f| f.path.clone());

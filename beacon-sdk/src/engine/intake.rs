@@ -211,6 +211,13 @@ impl Engine {
             asked.esi != header.esi
         });
         let stripe = content.stripe(header.esi);
+        let feed = &mut self.feeds.stripes[usize::from(stripe)];
+        if feed.parent == Some(from) {
+            feed.last = now;
+            if !by.contains(&from) && content.pushed(header.esi, now) {
+                self.timers.plan = self.timers.plan.min(now + super::plan::GAP_GUARD);
+            }
+        }
         for key in by {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if key == from {
@@ -219,10 +226,6 @@ impl Engine {
             } else {
                 peer.asked = peer.asked.saturating_sub(1);
             }
-        }
-        let feed = &mut self.feeds.stripes[usize::from(stripe)];
-        if feed.parent == Some(from) {
-            feed.last = now;
         }
     }
 

@@ -19,6 +19,11 @@ const TURNED_AWAY_MAX: usize = 32;
 /// How often a full peer lets go of an idle neighbour, and how long one may be idle. (Guess.)
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 const IDLE_MIN: Duration = Duration::from_millis(3000);
+/// Links beyond the target before idle ones are let go.
+const SPARE_LINKS: u16 = 4;
+/// How often a peer looks for better parents: at first, and when it finds none. (Guess.)
+pub(super) const EXPLORE_MIN: Duration = Duration::from_secs(1);
+const EXPLORE_MAX: Duration = Duration::from_secs(60);
 /// Odd but harmless frames of one neighbour before the link is closed.
 const ODDITIES_MAX: u16 = 200;
 
@@ -215,11 +220,13 @@ impl Engine {
         }
     }
 
-    /// A full peer lets go of a neighbour that neither gives nor takes a stripe, the one that can
-    /// serve least, so that those who can are not kept out by those who came first.
+    /// A peer with many links lets go of a neighbour that neither gives nor takes a stripe, the one
+    /// that can serve least, so that those who can are not kept out by those who came first.
     pub(super) fn make_room(&mut self) {
         let now = self.now;
-        if self.peers.len() < usize::from(self.config.links_max) || self.timers.room > now {
+        let (target, max) = (self.config.links_target, self.config.links_max);
+        let most = if self.publisher.is_some() { max } else { (target + SPARE_LINKS).min(max) };
+        if self.peers.len() < usize::from(most) || self.timers.room > now {
             return;
         }
         self.timers.room = now + ROOM_INTERVAL;
@@ -242,10 +249,36 @@ impl Engine {
         while self.links.dialing() < super::links::DIALS_MAX
             && self.peers.len() + self.links.dialing() < target
         {
-            let peers = &self.peers;
-            let linked = |id: &PeerId| peers.key(id).is_some();
-            let Some(peer) = self.links.next(linked, self.now, &mut self.rng) else { break };
-            self.output(Output::Dial(peer));
+            if !self.dial_next() {
+                break;
+            }
         }
+        self.explore();
+    }
+
+    fn dial_next(&mut self) -> bool {
+        let peers = &self.peers;
+        let linked = |id: &PeerId| peers.key(id).is_some();
+        let Some(peer) = self.links.next(linked, self.now, &mut self.rng) else { return false };
+        self.output(Output::Dial(peer));
+        true
+    }
+
+    /// Looks for better parents than there are among the neighbours: less and less often, until a
+    /// stripe changes its parent.
+    fn explore(&mut self) {
+        let far = self.feeds.depths().any(|depth| depth.is_none_or(|depth| depth > 1));
+        let room = self.peers.len() + self.links.dialing() < usize::from(self.config.links_max);
+        if self.publisher.is_some() || self.timers.explore > self.now || !far || !room {
+            return;
+        }
+        self.timers.explore = self.now + self.explore_pause;
+        self.explore_pause = (self.explore_pause * 2).min(EXPLORE_MAX);
+        self.dial_next();
+    }
+
+    /// A stripe has a new parent, so there may be still better ones.
+    pub(super) fn explore_soon(&mut self) {
+        self.explore_pause = EXPLORE_MIN;
     }
 }

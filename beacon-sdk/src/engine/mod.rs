@@ -108,6 +108,8 @@ pub struct Engine {
     /// Whose turn it is to send.
     turn: usize,
     timers: Timers,
+    /// How long to wait before looking for better parents again.
+    explore_pause: core::time::Duration,
 }
 
 /// When each kind of work is due.
@@ -118,6 +120,8 @@ struct Timers {
     tidy: Instant,
     tail: Instant,
     report: Instant,
+    /// When to look for better parents.
+    explore: Instant,
     /// When an idle neighbour may next be let go for want of room.
     room: Instant,
 }
@@ -195,8 +199,10 @@ impl Engine {
                 tidy: now,
                 tail: Instant::NEVER,
                 report: now,
+                explore: now + meet::EXPLORE_MIN,
                 room: now,
             },
+            explore_pause: meet::EXPLORE_MIN,
             me,
             identity,
             broadcast,

@@ -31,6 +31,8 @@ pub(super) struct Outbox {
     control: VecDeque<Bytes>,
     control_bytes: usize,
     data: VecDeque<Parcel>,
+    /// So many at the front were asked for.
+    asked: usize,
     control_full: bool,
     data_full: bool,
 }
@@ -50,6 +52,13 @@ impl Outbox {
             self.data.pop_front();
         }
         self.data.push_back(Parcel { frame, expires });
+    }
+
+    /// Queues a symbol that was asked for before all that are pushed: it is late already.
+    pub(super) fn symbol_first(&mut self, frame: Bytes, expires: Instant) {
+        let at = self.asked.min(self.data.len());
+        self.data.insert(at, Parcel { frame, expires });
+        self.asked = at + 1;
     }
 
     /// Symbols waiting.
@@ -103,6 +112,7 @@ impl Outbox {
         }
         loop {
             let parcel = self.data.pop_front()?;
+            self.asked = self.asked.saturating_sub(1);
             if parcel.expires > now {
                 return Some(parcel.frame);
             }

@@ -16,6 +16,9 @@ use core::time::Duration;
 
 /// After "have", symbols that were sent before it may still be on their way (theory.md §2.2 G).
 pub(super) const NAK_GUARD: Duration = Duration::from_millis(10);
+/// A symbol that others of its stripe have overtaken may still be on its way. (Guess: above the
+/// jitter of a home line.)
+pub(super) const GAP_GUARD: Duration = Duration::from_millis(20);
 /// How long a manifest may lag behind its symbols before it is asked for.
 pub(super) const FETCH_GUARD: Duration = Duration::from_millis(30);
 /// How often a manifest is asked for at most.
@@ -169,6 +172,7 @@ impl Engine {
         let states: Vec<MissingState> = (0_u8..)
             .zip(&self.feeds.stripes)
             .map(|(stripe, feed)| match feed.parent {
+                Some(_) if content.denied(stripe, self.now) => MissingState::Expected,
                 Some(parent) if told(parent, stripe) => MissingState::Lost(parent),
                 // What comes in late but comes in is not worth a second copy.
                 Some(_) if !overdue || feed.last + self.config.overdue / 2 > self.now => {
@@ -181,7 +185,19 @@ impl Engine {
             .absent()
             .filter(|esi| coded || *esi < content.manifest.layout.source())
             .filter(|esi| content.asked.iter().all(|asked| asked.esi != *esi))
-            .map(|esi| (esi, states[usize::from(content.stripe(esi))]))
+            .map(|esi| {
+                let stripe = usize::from(content.stripe(esi));
+                let parent = self.feeds.stripes[stripe].parent;
+                let skipped = || content.skipped(esi, self.now - GAP_GUARD);
+                match (states[stripe], parent) {
+                    (MissingState::Expected, Some(parent))
+                        if skipped() && !content.denied(stripe as u8, self.now) =>
+                    {
+                        (esi, MissingState::Lost(parent))
+                    }
+                    (state, _) => (esi, state),
+                }
+            })
             .collect();
         // Symbols on their way, asked for or not: another one in their place is one too many.
         let source = content.manifest.layout.source();

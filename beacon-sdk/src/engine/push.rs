@@ -77,6 +77,7 @@ impl Engine {
                 self.timers.plan = self.now;
             }
             Switch::Taken { old } => {
+                self.explore_soon();
                 if let Some(old) = old {
                     self.send(old, &Message::Unsubscribe { stripes: 1 << stripe });
                     if let Some(peer) = self.peers.get_mut(old) {

@@ -54,6 +54,12 @@ impl Engine {
         self.feeds.stripes.iter().map(|feed| feed.parent.and_then(id)).collect()
     }
 
+    /// Hops from the origin per stripe, `None` without a feed; the last is the repair stripe.
+    #[must_use]
+    pub fn depths(&self) -> Vec<Option<u8>> {
+        (0..self.feeds.count()).map(|stripe| self.feeds.depth(stripe)).collect()
+    }
+
     /// Whether the last item has been played.
     #[must_use]
     pub fn ended(&self) -> bool {

@@ -174,16 +174,19 @@ impl Engine {
         };
         let (store, peers) = (&self.store, &mut self.peers);
         let Some(peer) = peers.get_mut(from) else { return };
-        let most = room.min(SYMBOLS_BUSY.saturating_sub(peer.out.symbols()));
-        let mut served = 0;
         let content = store.content(id);
+        let most = SYMBOLS_BUSY.saturating_sub(peer.out.symbols());
+        let mut served = 0;
+        // What a child lacks of a stripe that it takes has been accounted for: it is sent again.
+        let takes = peer.takes;
+        let owed = |esi: u16| content.is_some_and(|c| takes >> c.stripe(esi) & 1 == 1);
         let mut busy = Vec::new();
         for esi in esis {
             let frame = content.and_then(|content| content.symbol(esi));
             match frame {
-                Some(frame) if served < most => {
+                Some(frame) if served < most && (served < room || owed(esi)) => {
                     served += 1;
-                    peer.out.symbol(frame.clone(), expires);
+                    peer.out.symbol_first(frame.clone(), expires);
                 }
                 _ => busy.push(esi),
             }
@@ -230,7 +233,7 @@ impl Engine {
     pub(super) fn on_busy(&mut self, from: PeerKey, id: SegmentId, spans: &[Span]) {
         debug_assert!(spans.len() <= SPANS_MAX);
         let Some(content) = self.store.content_mut(id) else { return };
-        let before = content.asked.len();
+        let (before, total) = (content.asked.len(), content.manifest.layout.total());
         let named = |esi: u16| {
             spans.iter().any(|span| {
                 esi.checked_sub(span.base).is_some_and(|bit| bit < 64 && span.mask >> bit & 1 == 1)
@@ -238,6 +241,12 @@ impl Engine {
         };
         content.asked.retain(|asked| asked.peer != from || !named(asked.esi));
         let refused = (before - content.asked.len()) as u16;
+        let until = self.now + self.config.overdue / 2;
+        for esi in spans.iter().flat_map(|span| span.esis()).filter(|esi| *esi < total) {
+            if self.feeds.stripes[usize::from(content.stripe(esi))].parent == Some(from) {
+                content.deny(esi, until);
+            }
+        }
         // It may not hold what it was thought to hold: it tells again when it does.
         if let Some(segment) = self.store.get_mut(id) {
             segment

@@ -5,11 +5,15 @@ use super::rarest_first::rarest;
 use crate::config::Config;
 use crate::plugin::{MeshView, PeerView, Plan, Scheduler, StripeView};
 use crate::rng::Rng;
+use crate::time::Instant;
 use core::time::Duration;
 
 /// Share of the free request slots that may go to what is due soon, in percent. Urgency must
 /// stay a bounded lane: when it dominates, everything becomes late (theory.md §2.2 E).
 const URGENT_PERCENT: u32 = 10;
+
+/// Mean time between moves that nothing but a shorter way calls for. (Guess, to be swept.)
+const MOVE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Subscribes every stripe to the neighbour through which it comes soonest, repairs losses by
 /// asking the parent again, and pulls what no parent delivers, rarest first with a bounded lane
@@ -20,16 +24,18 @@ pub struct PushPull {
     lag_max: Duration,
     /// What is due within this time may use the urgent lane.
     urgent: Duration,
+    /// When a stripe may next be moved though nothing is wrong with it.
+    move_at: Instant,
 }
 
 impl PushPull {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3, urgent: config.playout * 3 / 8 }
+        Self { lag_max: config.overdue * 3, urgent: config.playout * 3 / 8, move_at: Instant::ZERO }
     }
 
-    fn subscribe(&self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+    fn subscribe(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
         // How many stripes each neighbour would feed: spread over many, so that no single loss
         // costs more than a share.
         let mut fed: Vec<u64> = view
@@ -53,6 +59,30 @@ impl PushPull {
                 fed[at] += 1;
                 plan.subscribe(stripe.stripe, view.peers[at].key);
             }
+        }
+        self.climb(view, rng, plan);
+    }
+
+    /// Moves one stripe to a neighbour nearer the origin, now and then. All that hang on this
+    /// peer gain with it; the sum of depths only falls, so this comes to rest.
+    fn climb(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+        if view.now < self.move_at {
+            return;
+        }
+        let nearer = |stripe: &StripeView| {
+            let at = usize::from(stripe.stripe);
+            let parent = view.peer(stripe.parent.filter(|_| !stripe.pending)?)?;
+            let depth = *parent.depth.get(at)?;
+            let offering = view.peers.iter().filter(|p| p.offers >> at & 1 == 1);
+            let best = offering.min_by_key(|p| (cost(p, stripe.stripe, 0), p.key))?;
+            let gain = depth.checked_sub(*best.depth.get(at)?)?;
+            (gain > 0).then_some((gain, stripe.stripe, best.key))
+        };
+        let best = view.stripes.iter().filter_map(nearer).max_by_key(|(gain, ..)| *gain);
+        if let Some((_, stripe, peer)) = best {
+            plan.subscribe(stripe, peer);
+            let pause = MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
+            self.move_at = view.now + pause;
         }
     }
 }

@@ -120,7 +120,7 @@ impl Peer {
         let access = &plan.access[class];
         let up = Line::new(if access.up > 0.0 { access.up } else { CONTROL_MBIT });
         let down = Line::new(access.down);
-        let viewing = Viewing::new(now / 1000);
+        let viewing = Viewing::new(now / 1000, class);
         Self {
             skew,
             viewing,

@@ -9,6 +9,8 @@ use beacon_sdk::media::Playout;
 #[derive(Debug, Default)]
 pub(super) struct Viewing {
     pub(super) joined: u64,
+    /// Its class of access links.
+    pub(super) class: usize,
     /// When the first segment was played.
     pub(super) started: Option<u64>,
     /// The next segment of the picture, once playing.
@@ -34,8 +36,8 @@ pub(super) struct Gauge {
 }
 
 impl Viewing {
-    pub(super) fn new(joined: u64) -> Self {
-        Self { joined, ..Self::default() }
+    pub(super) fn new(joined: u64, class: usize) -> Self {
+        Self { joined, class, ..Self::default() }
     }
 
     /// Takes in what the sink got at `now`.
@@ -98,7 +100,7 @@ impl Viewing {
         }
         self.next = None;
         if self.due > 0 {
-            tally.viewer(self.kept, self.due);
+            tally.viewer(self.kept, self.due, self.class);
         }
     }
 }
