@@ -16,7 +16,8 @@ mod rng;
 #[cfg(feature = "tokio")]
 mod runtime;
 pub mod signaling;
-mod stats;
+#[allow(missing_docs)]
+pub mod stats;
 pub mod ticket;
 mod time;
 pub mod wire;

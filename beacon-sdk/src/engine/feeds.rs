@@ -27,6 +27,8 @@ pub(super) struct Feed {
     pub(super) last: Instant,
     /// It has had a parent before.
     pub(super) fed: bool,
+    /// From a manifest to the last symbol, smoothed over what this parent pushed.
+    pub(super) usual: Duration,
     /// The parent wants the place for another child: a new one is to be found.
     pub(super) notice: bool,
 }
@@ -52,6 +54,8 @@ pub(super) struct Feeds {
     /// What this peer can serve.
     pub(super) own: Capacity,
     refused: Vec<(PeerKey, u8, Instant)>,
+    /// From a manifest to the last symbol of a stripe, smoothed.
+    pub(super) usual: Duration,
 }
 
 impl Feeds {
@@ -65,10 +69,11 @@ impl Feeds {
             last: Instant::ZERO,
             fed: false,
             notice: false,
+            usual: Duration::ZERO,
         };
         let own = Capacity::of(me, slots, stripes);
         let children = Children::new(stripes + 1, origin.then_some(fanout), own);
-        Self { me, origin, stripes: vec![feed; count], children, own, refused: Vec::new() }
+        Self { me, origin, stripes: vec![feed; count], children, own, refused: Vec::new(), usual: Duration::ZERO }
     }
 
     /// Stripes including the repair stripe.
@@ -128,6 +133,13 @@ impl Feeds {
         }
     }
 
+    /// A stripe of a segment is whole, so long after its manifest came.
+    pub(super) fn completed(&mut self, stripe: u8, took: Duration) {
+        self.usual = (self.usual * 15 + took) / 16;
+        let feed = &mut self.stripes[usize::from(stripe)];
+        feed.usual = (feed.usual * 3 + took) / 4;
+    }
+
     /// Notes that a neighbour was asked for a stripe; `false` when that makes no sense.
     pub(super) fn ask(&mut self, stripe: u8, peer: PeerKey, now: Instant) -> bool {
         let paused = self.paused(stripe, peer, now);
@@ -175,6 +187,8 @@ impl Feeds {
         feed.last = now;
         feed.fed = true;
         feed.notice = false;
+        // The new one starts with the credit of the others.
+        feed.usual = self.usual;
         Switch::Taken { old }
     }
 

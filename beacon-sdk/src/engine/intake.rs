@@ -153,6 +153,11 @@ impl Engine {
             SymbolFate::New => {
                 let enough = content.held() >= content.manifest.layout.source();
                 let news = enough || content.mask() != content.told;
+                let stripe = content.stripe(header.esi);
+                if content.mask() >> stripe & 1 == 1 {
+                    let took = self.now.since(content.since);
+                    self.feeds.completed(stripe, took);
+                }
                 self.on_new_symbol(from, header, frame);
                 // Most symbols complete nothing: they are spared the looks below.
                 if enough {
@@ -193,6 +198,12 @@ impl Engine {
     fn on_duplicate(&mut self, from: PeerKey, header: SymbolHeader, len: usize) {
         let bytes = (len - SYMBOL_HEADER_LEN) as u32;
         self.stats.bytes_duplicate += u64::from(bytes);
+        {
+            let parent = self.store.content(header.segment).map(|c| self.feeds.stripes[usize::from(c.stripe(header.esi))].parent).unwrap_or(None);
+            let asked = self.store.content(header.segment).is_some_and(|c| c.asked.iter().any(|a| a.esi == header.esi && a.peer == from));
+            let k = 10 + usize::from(parent == Some(from)) + 2 * usize::from(asked) + 4*usize::from(self.store.content(header.segment).is_some_and(|c| c.complete()));
+            crate::stats::DBG[k].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         self.settle(from, header);
         if let Some(peer) = self.peers.get(from) {
             let id = peer.id;

@@ -6,7 +6,7 @@
 use crate::id::SegmentId;
 use crate::plugin::Lane;
 use crate::time::{Instant, micros};
-use crate::wire::SymbolHeader;
+use crate::wire::{SYMBOL_HEADER_LEN, SymbolHeader};
 use bytes::Bytes;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -54,8 +54,14 @@ impl Outbox {
         self.data.push_back(Parcel { frame, expires });
     }
 
-    /// Queues a symbol that was asked for before all that are pushed: it is late already.
+    /// Queues a symbol that was asked for before all that are pushed: it is late already. One that
+    /// waits to be pushed is not sent twice.
     pub(super) fn symbol_first(&mut self, frame: Bytes, expires: Instant) {
+        let header = &frame[..SYMBOL_HEADER_LEN];
+        if let Some(at) = self.data.iter().position(|p| p.frame[..SYMBOL_HEADER_LEN] == *header) {
+            self.data.remove(at);
+            self.asked -= usize::from(at < self.asked);
+        }
         let at = self.asked.min(self.data.len());
         self.data.insert(at, Parcel { frame, expires });
         self.asked = at + 1;

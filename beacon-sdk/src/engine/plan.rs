@@ -116,7 +116,7 @@ impl Engine {
     fn stripe_views(&self, needs: &[Need]) -> Vec<StripeView> {
         let last = self.feeds.count() - 1;
         let mut late = vec![false; self.feeds.stripes.len()];
-        for need in needs.iter().filter(|need| need.since + self.config.overdue <= self.now) {
+        for need in needs.iter().filter(|need| need.since + self.overdue() <= self.now) {
             for (esi, _) in &need.missing {
                 let stripe = crate::plugin::stripe_of(need.id.seq, *esi, need.source, last);
                 late[usize::from(stripe)] = true;
@@ -130,6 +130,7 @@ impl Engine {
                 repair: stripe == last,
                 parent: feed.parent.filter(|_| !feed.notice),
                 pending: feed.pending.is_some(),
+                usual: feed.usual,
                 lag: if late[usize::from(stripe)] && feed.parent.is_some() {
                     self.now.since(feed.last)
                 } else {
@@ -137,6 +138,13 @@ impl Engine {
                 },
             })
             .collect()
+    }
+
+    /// How long a parent may take over a stripe before others are asked: twice what parents take
+    /// as a rule (theory.md §2.4), within bounds.
+    fn overdue(&self) -> Duration {
+        let most = (self.config.playout / 3).max(self.config.overdue);
+        (self.feeds.usual * 2).clamp(self.config.overdue, most)
     }
 
     /// Everything that is not whole, still in time, and wanted here.
@@ -159,7 +167,7 @@ impl Engine {
             return None;
         }
         let coded = content.manifest.code == self.parts.code.id();
-        let overdue = content.since + self.config.overdue <= self.now;
+        let overdue = content.since + self.overdue() <= self.now;
         let told = |peer: PeerKey, stripe: u8| {
             let done = 1 << stripe | HAVE_COMPLETE;
             segment.holders.iter().any(|holder| {
@@ -241,19 +249,33 @@ impl Engine {
         let Some(segment) = self.store.get_mut(id) else { return };
         let Some(content) = segment.content.as_mut() else { return };
         let holder = segment.holders.iter().find(|holder| holder.peer == key);
-        let Some(mask) = holder.map(|holder| holder.mask) else { return };
+        let mask = holder.map_or(0, |holder| holder.mask);
+        let stripes = &self.feeds.stripes;
+        let pushes = |stripe: u8| stripes[usize::from(stripe)].parent == Some(key);
         let room = usize::from(peer.room());
         let total = content.manifest.layout.total();
         let mut granted: Vec<u16> = esis
             .iter()
             .copied()
             .filter(|esi| *esi < total && content.symbol(*esi).is_none())
-            .filter(|esi| mask & (HAVE_COMPLETE | 1 << content.stripe(*esi)) != 0)
+            .filter(|esi| {
+                let stripe = content.stripe(*esi);
+                mask & (HAVE_COMPLETE | 1 << stripe) != 0 || pushes(stripe)
+            })
             .filter(|esi| content.asked.iter().all(|asked| asked.esi != *esi))
             .take(room)
             .collect();
         granted.sort_unstable();
         granted.dedup();
+        for esi in &granted {
+            let stripe = content.stripe(*esi);
+            let rep = *esi >= content.manifest.layout.source();
+            let parent = self.feeds.stripes[usize::from(stripe)].parent;
+            let told = segment.holders.iter().any(|h| Some(h.peer) == parent && h.mask & (1 << stripe | HAVE_COMPLETE) != 0);
+            let kind = if rep { 0 } else if parent.is_none() { 1 } else if told { 2 } else if content.skipped(*esi, self.now - GAP_GUARD) { 3 } else { 4 };
+            let kind = if parent == Some(key) { kind + 5 } else { kind };
+            crate::stats::DBG[kind].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         let (spans, packed) = Span::pack(&granted);
         granted.truncate(packed);
         if granted.is_empty() {

@@ -46,6 +46,8 @@ pub struct StripeView {
     pub pending: bool,
     /// How long the stripe has been late compared with what neighbours hold; zero when on time.
     pub lag: Duration,
+    /// From a manifest to the last symbol of the stripe, smoothed over this parent's segments.
+    pub usual: Duration,
 }
 
 /// Why a symbol is still missing.

@@ -15,6 +15,9 @@ const URGENT_PERCENT: u32 = 10;
 /// Mean time between moves that nothing but a shorter way calls for. (Guess, to be swept.)
 const MOVE_PAUSE: Duration = Duration::from_millis(500);
 
+/// A stripe this much slower than half as long again as the others usually take has a bad parent.
+const SLOW_MIN: Duration = Duration::from_millis(100);
+
 /// Subscribes every stripe to the neighbour through which it comes soonest, repairs losses by
 /// asking the parent again, and pulls what no parent delivers, rarest first with a bounded lane
 /// for what is urgent.
@@ -69,16 +72,24 @@ impl PushPull {
         if view.now < self.move_at {
             return;
         }
-        let nearer = |stripe: &StripeView| {
+        let mut usual: Vec<Duration> = view.stripes.iter().map(|s| s.usual).collect();
+        usual.sort_unstable();
+        let slow = usual[usual.len() / 2] * 3 / 2 + SLOW_MIN;
+        let better = |stripe: &StripeView| {
             let at = usize::from(stripe.stripe);
             let parent = view.peer(stripe.parent.filter(|_| !stripe.pending)?)?;
             let depth = *parent.depth.get(at)?;
-            let offering = view.peers.iter().filter(|p| p.offers >> at & 1 == 1);
-            let best = offering.min_by_key(|p| (cost(p, stripe.stripe, 0), p.key))?;
-            let gain = depth.checked_sub(*best.depth.get(at)?)?;
-            (gain > 0).then_some((gain, stripe.stripe, best.key))
+            let offering =
+                view.peers.iter().filter(|p| p.offers >> at & 1 == 1 && p.key != parent.key);
+            let fed = |p: &PeerView| {
+                view.stripes.iter().filter(|s| s.parent == Some(p.key)).count() as u64
+            };
+            let best = offering.min_by_key(|p| (cost(p, stripe.stripe, fed(p)), p.key))?;
+            let gain = u64::from(depth.saturating_sub(*best.depth.get(at)?));
+            let late = stripe.usual.saturating_sub(slow).as_millis() as u64;
+            (gain + late > 0).then_some((gain * 50 + late, stripe.stripe, best.key))
         };
-        let best = view.stripes.iter().filter_map(nearer).max_by_key(|(gain, ..)| *gain);
+        let best = view.stripes.iter().filter_map(better).max_by_key(|(gain, ..)| *gain);
         if let Some((_, stripe, peer)) = best {
             plan.subscribe(stripe, peer);
             let pause = MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
@@ -93,7 +104,7 @@ fn cost(peer: &PeerView, stripe: u8, fed: u64) -> u64 {
     let depth = peer.depth.get(usize::from(stripe)).copied().unwrap_or(u8::MAX);
     let rtt = u64::try_from(peer.rtt.as_micros()).unwrap_or(u64::MAX / 4);
     let score = u64::from(100 - peer.score.get());
-    u64::from(depth) * 30_000 + rtt / 2 + fed * 20_000 + score * 500
+    u64::from(depth) * 30_000 + rtt / 2 + fed * (20_000 + rtt / 2) + score * 500
 }
 
 impl Scheduler for PushPull {
