@@ -16,8 +16,7 @@ mod rng;
 #[cfg(feature = "tokio")]
 mod runtime;
 pub mod signaling;
-#[allow(missing_docs)]
-pub mod stats;
+mod stats;
 pub mod ticket;
 mod time;
 pub mod wire;

@@ -134,6 +134,3 @@ impl Histogram {
         0
     }
 }
-
-/// dbg
-pub static DBG: [std::sync::atomic::AtomicU64; 20] = [const { std::sync::atomic::AtomicU64::new(0) }; 20];

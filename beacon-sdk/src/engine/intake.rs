@@ -198,12 +198,6 @@ impl Engine {
     fn on_duplicate(&mut self, from: PeerKey, header: SymbolHeader, len: usize) {
         let bytes = (len - SYMBOL_HEADER_LEN) as u32;
         self.stats.bytes_duplicate += u64::from(bytes);
-        {
-            let parent = self.store.content(header.segment).map(|c| self.feeds.stripes[usize::from(c.stripe(header.esi))].parent).unwrap_or(None);
-            let asked = self.store.content(header.segment).is_some_and(|c| c.asked.iter().any(|a| a.esi == header.esi && a.peer == from));
-            let k = 10 + usize::from(parent == Some(from)) + 2 * usize::from(asked) + 4*usize::from(self.store.content(header.segment).is_some_and(|c| c.complete()));
-            crate::stats::DBG[k].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
         self.settle(from, header);
         if let Some(peer) = self.peers.get(from) {
             let id = peer.id;

@@ -267,15 +267,6 @@ impl Engine {
             .collect();
         granted.sort_unstable();
         granted.dedup();
-        for esi in &granted {
-            let stripe = content.stripe(*esi);
-            let rep = *esi >= content.manifest.layout.source();
-            let parent = self.feeds.stripes[usize::from(stripe)].parent;
-            let told = segment.holders.iter().any(|h| Some(h.peer) == parent && h.mask & (1 << stripe | HAVE_COMPLETE) != 0);
-            let kind = if rep { 0 } else if parent.is_none() { 1 } else if told { 2 } else if content.skipped(*esi, self.now - GAP_GUARD) { 3 } else { 4 };
-            let kind = if parent == Some(key) { kind + 5 } else { kind };
-            crate::stats::DBG[kind].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
         let (spans, packed) = Span::pack(&granted);
         granted.truncate(packed);
         if granted.is_empty() {

@@ -370,7 +370,6 @@ impl<'a> World<'a> {
             self.retire(at);
         }
         let origin = self.peers[0].engine.as_ref().map(|engine| engine.stats()).unwrap_or_default();
-        eprintln!("requests to others: repair, orphan, told, gap, late; to the parent the same: {:?}", beacon_sdk::stats::DBG);
         let stream = origin.bytes_published - self.peers[0].viewing.base.bytes_published;
         let length = self.plan.config().segment.as_secs_f64();
         let (sum, traffic) = (self.gone.sum, self.traffic);
