@@ -22,7 +22,7 @@ pub struct Stats {
     pub bytes_from_origin: u64,
     /// Verified symbol bytes received from other peers.
     pub bytes_from_peers: u64,
-    /// Symbol bytes handed to links.
+    /// Symbol bytes that links took.
     pub bytes_uploaded: u64,
     /// Symbol bytes received that were here already.
     pub bytes_duplicate: u64,
@@ -76,7 +76,7 @@ pub struct LinkStats {
     pub score: u8,
     /// Verified new symbol bytes received from it.
     pub received: u64,
-    /// Symbol bytes handed to its link.
+    /// Symbol bytes that its link took.
     pub sent: u64,
     /// Stripes it pushes to this peer.
     pub parent_of: u8,

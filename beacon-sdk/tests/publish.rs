@@ -1,32 +1,25 @@
 //! What a source may yield: an origin refuses what its viewers would ban it for.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-use beacon_sdk::engine::{Input, Parts, PublishError};
+mod common;
+
+use beacon_sdk::engine::{Input, PublishError};
 use beacon_sdk::media::{Description, Kind, Media, Object, Track, TrackError};
-use beacon_sdk::policy::{MeshScore, OpenLedger, Plain, PushPull};
 use beacon_sdk::{BroadcastId, Engine, Identity, Instant, Profile, TrackId};
 
 fn origin() -> Engine {
     let config = Profile::Live.config();
-    let parts = Parts {
-        scheduler: Box::new(PushPull::new(&config)),
-        scorer: Box::new(MeshScore::default()),
-        ledger: Box::new(OpenLedger::default()),
-        code: Box::new(Plain),
-    };
+    let parts = common::parts(&config);
     let me = Identity::from_secret([1; 32]);
     Engine::publish(Instant::from_micros(1 << 50), config, [2; 32], me, 1, parts).unwrap()
 }
 
 fn tracks(ids: impl IntoIterator<Item = u8>, config: usize) -> Vec<Track> {
+    let video = Kind::Video { width: 640, height: 360 };
     let track = |id| Track {
-        id: TrackId::new(id).unwrap(),
-        kind: Kind::Video { width: 640, height: 360 },
-        codec: "avc1.42C01F".into(),
         config: vec![1; config].into(),
-        timescale: 1_000_000,
-        bitrate: 0,
         label: "720p".into(),
+        ..common::track(id, video, "avc1.42C01F", 1_000_000)
     };
     ids.into_iter().map(track).collect()
 }

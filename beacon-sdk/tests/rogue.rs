@@ -4,12 +4,17 @@
 #[path = "ordeal/rogue.rs"]
 mod rogue;
 
+use beacon_sdk::engine::Parts;
 use beacon_sdk::media::{Description, Playout};
-use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message};
-use beacon_sdk::{Instant, SegmentId, TrackId};
+use beacon_sdk::plugin::{MeshView, Plan, Scheduler};
+use beacon_sdk::policy::PushPull;
+use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Status};
+use beacon_sdk::{Instant, Profile, Rng, SegmentId, TrackId};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rogue::{Rogue, description, manifest};
+use rogue::{Rogue, description, manifest, parts};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The payload of a segment as a viewer takes it: whole segments of any bytes.
@@ -40,6 +45,69 @@ fn stripes_cannot_change() {
     rogue.publish(manifest(0, &payload), &payload);
     rogue.advance(Duration::from_secs(1));
     assert!(rogue.playout().iter().any(|item| matches!(item, Playout::Segment { .. })));
+}
+
+#[test]
+fn a_description_that_comes_again_is_free_and_an_old_one_is_not() {
+    let mut rogue = Rogue::new();
+    let old = description();
+    let new = Description { revision: 1, ..description() };
+    rogue.describe(&old);
+    rogue.describe(&new);
+    rogue.sent.clear();
+    for _ in 0..10_000 {
+        rogue.describe(&new);
+    }
+    assert!(rogue.up && rogue.sent.is_empty(), "what every neighbour passes on");
+    for _ in 0..1000 {
+        rogue.describe(&old);
+    }
+    assert!(!rogue.up, "each costs the check of a signature");
+}
+
+#[test]
+fn a_track_that_is_gone_does_not_hold_up_the_end() {
+    let mut rogue = Rogue::new();
+    let (picture, mut other) = (description().tracks[0].clone(), description().tracks[0].clone());
+    other.id = TrackId::new(1).unwrap();
+    rogue.describe(&Description { tracks: vec![picture.clone(), other], ..description() });
+    rogue.publish(manifest(0, &OBJECT), &OBJECT);
+    let (tracks, ended) = (vec![picture], Some(vec![1]));
+    rogue.describe(&Description { revision: 1, tracks, ended, ..description() });
+    rogue.advance(Duration::from_secs(5));
+    assert_eq!(rogue.playout().last(), Some(&Playout::End));
+}
+
+/// Counts the plans that are made.
+#[derive(Debug)]
+struct Counting(PushPull, Arc<AtomicUsize>);
+impl Scheduler for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+    fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.plan(view, rng, plan);
+    }
+}
+
+#[test]
+fn a_flood_of_refusals_is_not_worth_a_flood_of_plans() {
+    let (config, plans) = (Profile::LowLatency.config(), Arc::new(AtomicUsize::new(0)));
+    let scheduler = Box::new(Counting(PushPull::new(&config), plans.clone()));
+    let mut rogue = Rogue::with(config.clone(), Parts { scheduler, ..parts(&config) });
+    rogue.describe(&description());
+    let offers = Status { tracks: 1, open: 0b11, depth: vec![0, 0] };
+    rogue.control(Message::Status(offers).encode());
+    rogue.advance(Duration::from_millis(100));
+    let subscribed = |frame| matches!(Message::decode(frame), Ok(Message::Subscribe { .. }));
+    assert!(rogue.sent.iter().cloned().any(subscribed));
+    let before = plans.load(Ordering::Relaxed);
+    for _ in 0..1000 {
+        rogue.control(Message::Refuse { stripe: 0, reason: RefuseReason::Full }.encode());
+    }
+    let made = plans.load(Ordering::Relaxed) - before;
+    assert!((1..=2).contains(&made), "the answer to the subscription is worth one: {made}");
 }
 
 #[test]

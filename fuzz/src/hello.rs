@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
         (closed, farewell)
     };
     feed(&mut engine, Input::Connected(Link { peer: from, binding, dialled: false }));
-    let truth = true_hello(&peer, broadcast, &binding, &to);
+    let truth = Message::Hello(Hello::sign(&peer, broadcast, &binding, &to)).encode();
     for _ in 0..FRAMES_MAX {
         if !draw.more() {
             break;
@@ -84,23 +84,6 @@ pub fn run(data: &[u8]) {
             return;
         }
     }
-}
-
-fn true_hello(
-    peer: &Identity,
-    broadcast: BroadcastId,
-    binding: &[u8; 32],
-    to: &beacon_sdk::PeerId,
-) -> Bytes {
-    let mut hello = Hello {
-        version_min: 1,
-        version_max: 1,
-        broadcast,
-        peer: peer.public(),
-        signature: [0; 64],
-    };
-    hello.signature = peer.sign(Hello::CONTEXT, &hello.transcript(binding, to));
-    Message::Hello(hello).encode()
 }
 
 /// A true hello, one with each field spoilt, and noise around it.

@@ -5,7 +5,7 @@ use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object, Track};
 use beacon_sdk::plugin::Link;
 use beacon_sdk::policy::{MeshScore, OpenLedger, Plain, PushPull};
-use beacon_sdk::wire::{Hello, Message, PROTOCOL_VERSION};
+use beacon_sdk::wire::{Hello, Message};
 use beacon_sdk::{BroadcastId, Config, Engine, Identity, Instant, Lane, PeerId, Profile, TrackId};
 use bytes::Bytes;
 use std::time::Duration;
@@ -142,15 +142,7 @@ impl Stage {
     fn befriend(&mut self, pal: &Identity, broadcast: BroadcastId, child: bool) {
         let (id, binding) = (pal.public(), [4; 32]);
         self.viewer.handle(self.now, Input::Connected(Link { peer: id, binding, dialled: true }));
-        let mut hello = Hello {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
-            broadcast,
-            peer: id,
-            signature: [0; 64],
-        };
-        let transcript = hello.transcript(&binding, &self.viewer_id);
-        hello.signature = pal.sign(Hello::CONTEXT, &transcript);
+        let hello = Hello::sign(pal, broadcast, &binding, &self.viewer_id);
         self.says(id, &Message::Hello(hello));
         if child {
             let stripes = (1 << self.viewer.parents().len().saturating_sub(1)) - 1;

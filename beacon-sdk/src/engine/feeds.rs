@@ -140,6 +140,13 @@ impl Feeds {
         feed.usual = (feed.usual * 3 + took) / 4;
     }
 
+    /// Whether a neighbour is a stripe's parent, or is asked to become it.
+    pub(super) fn hangs_on(&self, stripe: u8, peer: PeerKey) -> bool {
+        let pending = |feed: &Feed| feed.pending.is_some_and(|(pending, _)| pending == peer);
+        let feed = self.stripes.get(usize::from(stripe));
+        feed.is_some_and(|feed| feed.parent == Some(peer) || pending(feed))
+    }
+
     /// Notes that a neighbour was asked for a stripe; `false` when that makes no sense.
     pub(super) fn ask(&mut self, stripe: u8, peer: PeerKey, now: Instant) -> bool {
         let paused = self.paused(stripe, peer, now);

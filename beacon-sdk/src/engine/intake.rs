@@ -55,6 +55,10 @@ impl Engine {
         if self.publisher.is_some() {
             return;
         }
+        // Every neighbour passes it on: most that come are the one that is here.
+        if self.description.as_ref().is_some_and(|(_, frame)| frame[1..] == record[..]) {
+            return;
+        }
         let known = self.description.as_ref().map(|(d, _)| (d.revision, d.stripes));
         let description = match Description::open(self.broadcast, &record) {
             Ok(description) => description,
@@ -66,8 +70,17 @@ impl Engine {
         if known.is_some_and(|(revision, stripes)| {
             description.revision <= revision || description.stripes != stripes
         }) {
-            return;
+            return self.odd(from);
         }
+        let choice = &self.config.choice;
+        let chosen = match known {
+            None => choice.choose(&description.tracks),
+            Some(_) => choice.choose_again(&description.tracks, self.tracks),
+        };
+        let tracks = match chosen {
+            Ok(tracks) => tracks,
+            Err(unplayable) => return self.unplayable = Some(unplayable),
+        };
         if known.is_none() {
             let config = &self.config;
             self.feeds = super::Feeds::new(
@@ -78,13 +91,10 @@ impl Engine {
                 config.push_slots,
             );
             self.timers.tail = self.now;
-            match self.config.choice.choose(&description.tracks) {
-                Ok(tracks) => self.tracks = tracks,
-                Err(unplayable) => return self.unplayable = Some(unplayable),
-            }
+        } else if tracks != self.tracks {
+            self.peers.iter_mut().for_each(|(_, peer)| peer.outdated = true);
         }
-        let all = description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get());
-        self.tracks &= all;
+        self.tracks = tracks;
         self.player.describe(&description, self.tracks);
         let frame = Message::Description(record).encode();
         self.description = Some((description, frame.clone()));

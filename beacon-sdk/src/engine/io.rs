@@ -48,7 +48,7 @@ pub enum Input {
         /// Which.
         lane: Lane,
     },
-    /// The transport had no room for a frame that was to be sent.
+    /// The transport had no room for the frame that was to be sent just now.
     Refused {
         /// To whom.
         to: PeerId,
@@ -76,7 +76,8 @@ pub enum Output {
         /// Why.
         reason: CloseReason,
     },
-    /// Hand a frame to the transport; what it gives back returns as [`Input::Refused`].
+    /// Hand a frame to the transport; what it gives back returns as [`Input::Refused`], before the
+    /// next output is polled.
     Send {
         /// To whom.
         to: PeerId,

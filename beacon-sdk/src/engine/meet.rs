@@ -3,10 +3,9 @@
 use super::{Engine, Output};
 use crate::event::{Event, Offence};
 use crate::id::PeerId;
-use crate::plugin::{CloseReason, Lane, Link, Observation, PeerKey};
+use crate::plugin::{CloseReason, Link, Observation, PeerKey};
 use crate::time::Instant;
-use crate::wire::{FarewellReason, Hello, Message, PROTOCOL_VERSION, SymbolHeader};
-use bytes::Bytes;
+use crate::wire::{FarewellReason, Hello, Message, PROTOCOL_VERSION};
 use core::time::Duration;
 
 /// A peer that connects must prove itself within this time.
@@ -30,7 +29,8 @@ const ODDITIES_MAX: u16 = 200;
 impl Engine {
     pub(super) fn on_connected(&mut self, link: Link) {
         self.links.connected(link.peer);
-        if self.links.banned(&link.peer) {
+        // A transport that reaches this peer itself has been led in a circle.
+        if link.peer == self.me || self.links.banned(&link.peer) {
             return self.output(Output::Close { peer: link.peer, reason: CloseReason::Protocol });
         }
         let links_max = usize::from(self.config.links_max);
@@ -44,15 +44,7 @@ impl Engine {
             let peers = self.links.sample(SUGGESTED, &mut self.rng);
             return self.turn_away(key, FarewellReason::Full, peers);
         }
-        let mut hello = Hello {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
-            broadcast: self.broadcast,
-            peer: self.me,
-            signature: [0; 64],
-        };
-        let transcript = hello.transcript(&link.binding, &link.peer);
-        hello.signature = self.identity.sign(Hello::CONTEXT, &transcript);
+        let hello = Hello::sign(&self.identity, self.broadcast, &link.binding, &link.peer);
         self.send(key, &Message::Hello(hello));
     }
 
@@ -178,20 +170,6 @@ impl Engine {
         peer.rtt.sample(rtt);
         let id = peer.id;
         self.observe(id, Observation::RoundTrip(rtt));
-    }
-
-    pub(super) fn on_refused(&mut self, to: PeerId, lane: Lane, frame: Bytes) {
-        let expires = match SymbolHeader::decode(&frame) {
-            Ok(header) if lane == Lane::Data => self.expiry(header.segment),
-            _ => Instant::NEVER,
-        };
-        let len = frame.len();
-        if let Some(peer) = self.peer_by_id(&to) {
-            peer.out.refused(lane, frame, expires);
-        }
-        if lane == Lane::Data {
-            self.unsent_symbol(to, len);
-        }
     }
 
     /// Pings, and lets go of links that are silent or never proved themselves. A link that is

@@ -5,7 +5,9 @@
 //!
 //! 1. Call [`Engine::handle`] for everything that happens, with the present time. Time that goes
 //!    backwards is taken as standing still.
-//! 2. Then drain [`Engine::poll_output`] until `None`. Doing so late only adds latency.
+//! 2. Then drain [`Engine::poll_output`] until `None`. Doing so late only adds latency. A frame
+//!    that the transport gives back returns as [`Input::Refused`] before anything else happens;
+//!    one that does not return counts as sent.
 //! 3. Take [`Engine::poll_playout`] whenever the sink has room; what is not taken in time
 //!    becomes a gap, and nothing else waits for it.
 //! 4. Call [`Engine::handle`] with [`Input::Timeout`] at [`Engine::poll_timeout`] at the latest.
@@ -26,6 +28,7 @@ mod playout;
 mod publish;
 mod push;
 mod report;
+mod send;
 mod store;
 mod supply;
 mod tidy;
@@ -42,7 +45,7 @@ use crate::id::{BroadcastId, PeerId};
 use crate::identity::Identity;
 use crate::media::{Description, Playout, Unplayable};
 use crate::plugin::{
-    CloseReason, ErasureCode, Lane, Ledger, Observation, PeerKey, Scheduler, Scorer, TransportCaps,
+    ErasureCode, Lane, Ledger, Observation, PeerKey, Scheduler, Scorer, TransportCaps,
 };
 use crate::rng::Rng;
 use crate::stats::Stats;
@@ -56,6 +59,7 @@ use outbox::Pacer;
 use peers::Peers;
 use playout::Player;
 use publish::Publisher;
+use send::Handed;
 use std::collections::VecDeque;
 use store::Store;
 
@@ -107,6 +111,8 @@ pub struct Engine {
     status: Status,
     /// Whose turn it is to send.
     turn: usize,
+    /// The symbol that the driver has been given last, until it counts.
+    handed: Option<Handed>,
     timers: Timers,
     /// How long to wait before looking for better parents again.
     explore_pause: core::time::Duration,
@@ -193,6 +199,7 @@ impl Engine {
             unplayable: None,
             status: Status::default(),
             turn: 0,
+            handed: None,
             timers: Timers {
                 plan: Instant::NEVER,
                 tell: Instant::NEVER,
@@ -221,6 +228,9 @@ impl Engine {
     /// against them.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);
+        if !matches!(input, Input::Refused { .. }) {
+            self.count_sent();
+        }
         match input {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
@@ -250,6 +260,7 @@ impl Engine {
     /// The next thing to do outside; drain until `None`.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
+        self.count_sent();
         self.out.pop_front().or_else(|| self.next_frame())
     }
 
@@ -386,19 +397,6 @@ impl Engine {
         self.peers.get_mut(key)
     }
 
-    fn send(&mut self, to: PeerKey, message: &Message) {
-        self.send_frame(to, message.encode());
-    }
-
-    fn send_frame(&mut self, to: PeerKey, frame: Bytes) {
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        self.stats.bytes_control += frame.len() as u64;
-        if !peer.out.control(frame) {
-            // It has not read a megabyte of control frames: it is as good as gone.
-            self.drop_link(to, CloseReason::Timeout);
-        }
-    }
-
     fn event(&mut self, event: Event) {
         tracing::debug!(target: "beacon::engine", %event);
         self.output(Output::Event(event));
@@ -415,41 +413,5 @@ impl Engine {
 
     fn observe(&mut self, peer: PeerId, seen: Observation) {
         self.parts.scorer.observe(self.now, peer, seen);
-    }
-
-    /// The frame whose turn it is: control before data, neighbours in turn.
-    fn next_frame(&mut self) -> Option<Output> {
-        let mut waits = None;
-        for key in self.turns(self.turn) {
-            let Some(peer) = self.peers.get_mut(key) else { continue };
-            if let Some(frame) = peer.out.next_control() {
-                return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
-            }
-            if waits.is_none() && peer.out.symbols_sendable() {
-                waits = Some(usize::from(key.0));
-            }
-        }
-        let first = waits?;
-        if !self.pacer.open(self.now) {
-            return None;
-        }
-        // Once round from the first that has symbols: all of them may have expired.
-        for key in self.turns(first) {
-            let Some(peer) = self.peers.get_mut(key) else { continue };
-            let Some(frame) = peer.out.next_symbol(self.now) else { continue };
-            self.turn = usize::from(key.0) + 1;
-            self.pacer.spend(frame.len());
-            self.sent_symbol(key, frame.len());
-            let Some(peer) = self.peers.get(key) else { continue };
-            return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
-        }
-        None
-    }
-
-    /// Every key once, from `first` on and round.
-    fn turns(&self, first: usize) -> impl Iterator<Item = PeerKey> + use<> {
-        let span = self.peers.span();
-        let first = if first < span { first } else { 0 };
-        (first..span).chain(0..first).map(|at| PeerKey(at as u16))
     }
 }

@@ -41,11 +41,13 @@ pub(super) struct Peer {
     /// Stripes it pushes to this peer, and takes from it: bit i is stripe i.
     pub(super) pushes: u32,
     pub(super) takes: u32,
+    /// The tracks that it was asked to push have changed since.
+    pub(super) outdated: bool,
     /// Tracks it takes.
     pub(super) takes_tracks: u64,
     /// Frames that were harmless nonsense: unrequested, out of place. Decays by forgetting links.
     pub(super) oddities: u16,
-    /// Verified new symbol bytes from it, symbol bytes handed to its link.
+    /// Verified new symbol bytes from it, symbol bytes that its link took.
     pub(super) received: u64,
     pub(super) sent: u64,
 }
@@ -105,6 +107,7 @@ impl Peer {
             quarantined: 0,
             pushes: 0,
             takes: 0,
+            outdated: false,
             takes_tracks: 0,
             oddities: 0,
             received: 0,

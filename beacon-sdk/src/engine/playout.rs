@@ -16,6 +16,9 @@ struct Cursor {
     track: Track,
     /// The next segment to play; `None` until the track has started.
     next: Option<u32>,
+    /// The track was announced while others played. It starts with a group that is whole, so
+    /// that they never wait for it.
+    late: bool,
     /// Where that segment starts at the earliest, in microseconds of media time.
     edge_us: u64,
     /// Capture time up to which the track has played.
@@ -70,6 +73,8 @@ impl Player {
     /// A description came: the tracks that this peer plays.
     pub(super) fn describe(&mut self, description: &Description, wanted: u64) {
         self.revision = Some(description.revision);
+        self.cursors.retain(|cursor| wanted >> cursor.track.id.get() & 1 == 1);
+        let edge_us = self.lead().map_or(0, |lead| self.cursors[lead].edge_us);
         for track in &description.tracks {
             if wanted >> track.id.get() & 1 == 0 {
                 continue;
@@ -79,7 +84,8 @@ impl Player {
                 None => self.cursors.push(Cursor {
                     track: track.clone(),
                     next: None,
-                    edge_us: 0,
+                    late: self.started.is_some(),
+                    edge_us,
                     edge_captured: Instant::ZERO,
                 }),
             }
@@ -119,13 +125,14 @@ impl Player {
 
     /// The first segment of a track that is still of use to this peer's own playout.
     pub(super) fn from(&self, track: TrackId) -> Option<u32> {
-        self.cursors.iter().find(|cursor| cursor.track.id == track)?.next
+        let cursor = self.cursors.iter().find(|cursor| cursor.track.id == track)?;
+        cursor.next.or(cursor.late.then_some(0))
     }
 
     /// Fixes where each track starts, once that can be known.
     fn start(&mut self, store: &Store, now: Instant) {
         let Some(lead) = self.lead() else { return };
-        if self.cursors[lead].next.is_none() {
+        if self.started.is_none() {
             let track = self.cursors[lead].track.id;
             let first = store.track(track).find_map(|(id, segment)| {
                 let manifest = &segment.content.as_ref()?.manifest;
@@ -138,12 +145,17 @@ impl Player {
         }
         let late = self.started.is_some_and(|started| started + ALIGN_MAX <= now);
         for cursor in self.cursors.iter_mut().filter(|cursor| cursor.next.is_none()) {
+            let from_us = self.start_us.max(cursor.edge_us);
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
-                let manifest = &segment.content.as_ref()?.manifest;
+                let content = segment.content.as_ref()?;
+                let manifest = &content.manifest;
+                if cursor.late && !(manifest.group_start && content.complete()) {
+                    return None;
+                }
                 let start = cursor.track.micros(manifest.start);
                 let duration = cursor.track.micros(u64::from(manifest.duration));
                 let end = start.saturating_add(duration);
-                (end > self.start_us).then_some((id.seq, start, manifest.captured))
+                (end > from_us).then_some((id.seq, start, manifest.captured))
             });
             if let Some((seq, start, captured)) = found
                 && (start <= self.start_us || seq == 0 || late)

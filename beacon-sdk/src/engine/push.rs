@@ -5,10 +5,10 @@ use super::children::{CLOSED, Capacity};
 use super::feeds::Switch;
 use crate::config::DEPTH_MAX;
 use crate::event::Event;
-use crate::id::{PeerId, SegmentId};
-use crate::plugin::{PeerKey, Transfer};
+use crate::id::SegmentId;
+use crate::plugin::PeerKey;
 use crate::time::Instant;
-use crate::wire::{HAVE_COMPLETE, Message, RefuseReason, SYMBOL_HEADER_LEN, Status};
+use crate::wire::{HAVE_COMPLETE, Message, RefuseReason, Status};
 use bytes::Bytes;
 use core::time::Duration;
 
@@ -39,14 +39,35 @@ impl Engine {
                 Ok(_) => Message::Feed { stripe, path: self.feeds.path_to_children(stripe) },
                 Err(reason) => Message::Refuse { stripe, reason },
             };
-            if adopted.is_ok()
-                && let Some(peer) = self.peers.get_mut(from)
-            {
+            let Some(peer) = self.peers.get_mut(from) else { return };
+            if adopted.is_ok() {
                 peer.takes |= 1 << stripe;
+            } else {
+                // It may have been a child for other tracks.
+                peer.takes &= !(1 << stripe);
+                self.feeds.children.abandon(stripe, from);
             }
             self.send(from, &answer);
         }
         self.tell_soon();
+    }
+
+    /// Asks parents once more whose subscriptions are for other tracks than are carried now, as
+    /// soon as they carry those themselves.
+    pub(super) fn renew_subscriptions(&mut self) {
+        let tracks = self.tracks;
+        let mut due = Vec::new();
+        for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.outdated) {
+            let fed = (0_u8..).zip(&self.feeds.stripes).filter(|(_, f)| f.parent == Some(key));
+            let stripes = fed.fold(0, |mask, (stripe, _)| mask | 1 << stripe);
+            if stripes != 0 && tracks & !peer.status.tracks == 0 {
+                peer.outdated = false;
+                due.push((key, stripes));
+            }
+        }
+        for (key, stripes) in due {
+            self.send(key, &Message::Subscribe { stripes, tracks });
+        }
     }
 
     pub(super) fn on_unsubscribe(&mut self, from: PeerKey, stripes: u32) {
@@ -64,9 +85,7 @@ impl Engine {
             return self.odd(from);
         };
         let (fed, before) = (feed.fed, feed.path.clone());
-        let ours =
-            feed.parent == Some(from) || feed.pending.is_some_and(|(pending, _)| pending == from);
-        if !ours {
+        if !self.feeds.hangs_on(stripe, from) {
             // An answer that came too late: the stripe has another parent by now.
             return self.send(from, &Message::Unsubscribe { stripes: 1 << stripe });
         }
@@ -137,11 +156,6 @@ impl Engine {
         if stripe >= self.feeds.count() {
             return self.odd(from);
         }
-        if reason == RefuseReason::Notice {
-            self.feeds.give_notice(stripe, from, self.now);
-        } else {
-            self.feeds.refuse(stripe, from, self.now);
-        }
         if let Some(peer) = self.peers.get_mut(from) {
             if reason != RefuseReason::Notice {
                 peer.pushes &= !(1 << stripe);
@@ -151,7 +165,15 @@ impl Engine {
                 *bar = CLOSED;
             }
         }
-        self.timers.plan = self.now;
+        // An answer that came too late changes nothing, and a flood of them is not worth a plan.
+        if self.feeds.hangs_on(stripe, from) {
+            if reason == RefuseReason::Notice {
+                self.feeds.give_notice(stripe, from, self.now);
+            } else {
+                self.feeds.refuse(stripe, from, self.now);
+            }
+            self.timers.plan = self.now;
+        }
     }
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
@@ -211,24 +233,5 @@ impl Engine {
 
     fn worthless_at(&self, captured: Instant) -> Instant {
         self.player.deadline(captured).max(self.now + WORTH_MIN)
-    }
-
-    /// A symbol frame was handed to the transport.
-    pub(super) fn sent_symbol(&mut self, to: PeerKey, frame_len: usize) {
-        let bytes = frame_len.saturating_sub(SYMBOL_HEADER_LEN) as u32;
-        self.stats.bytes_uploaded += u64::from(bytes);
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        peer.sent += u64::from(bytes);
-        let transfer = Transfer { peer: peer.id, sent: bytes, received: 0 };
-        self.parts.ledger.record(self.now, transfer);
-    }
-
-    /// The transport gave it back.
-    pub(super) fn unsent_symbol(&mut self, to: PeerId, frame_len: usize) {
-        let bytes = frame_len.saturating_sub(SYMBOL_HEADER_LEN) as u64;
-        if let Some(peer) = self.peer_by_id(&to) {
-            peer.sent = peer.sent.saturating_sub(bytes);
-        }
-        self.stats.bytes_uploaded = self.stats.bytes_uploaded.saturating_sub(bytes);
     }
 }

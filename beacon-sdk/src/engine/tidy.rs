@@ -40,6 +40,7 @@ impl Engine {
         self.seek_links();
         self.store.expire(self.config.window);
         self.sweep_quarantine();
+        self.renew_subscriptions();
         for _ in 0..RECEIPTS_MAX {
             let Some((to, receipt)) = self.parts.ledger.poll_receipt(self.now) else { break };
             if let Some(key) = self.peers.key(&to) {

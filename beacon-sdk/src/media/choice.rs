@@ -61,12 +61,39 @@ impl Choice {
                 best(&playable, height_max, bitrate_max)
             }
         };
-        Ok(chosen.iter().fold(0, |mask, track| mask | 1 << track.id.get()))
+        Ok(mask(&chosen))
+    }
+
+    /// What to carry when a broadcast changes its tracks: of `carried`, all that is still there
+    /// and accepted, so that nothing that plays is disturbed; and what the choice adds to that.
+    /// A picture that is carried is not given up for a better one.
+    ///
+    /// # Errors
+    /// [`Unplayable`] when some of what was carried is gone and the rest cannot be chosen.
+    pub fn choose_again(&self, tracks: &[Track], carried: u64) -> Result<u64, Unplayable> {
+        let kept = |track: &&Track| carried >> track.id.get() & 1 == 1 && self.accepts(track);
+        let kept: Vec<&Track> = tracks.iter().filter(kept).collect();
+        let chosen = match self.choose(tracks) {
+            Ok(chosen) => chosen,
+            // A new track that cannot be played does not spoil those that can.
+            Err(_) if mask(&kept) == carried => 0,
+            Err(unplayable) => return Err(unplayable),
+        };
+        let adds = |track: &&Track| {
+            let another = || kept.iter().any(|kept| kept.is_video() == track.is_video());
+            chosen >> track.id.get() & 1 == 1 && (self.renditions == Renditions::All || !another())
+        };
+        let added: Vec<&Track> = tracks.iter().filter(adds).collect();
+        Ok(mask(&kept) | mask(&added))
     }
 
     fn accepts(&self, track: &Track) -> bool {
         self.codecs.is_empty() || self.codecs.iter().any(|codec| track.codec.starts_with(codec))
     }
+}
+
+fn mask(tracks: &[&Track]) -> u64 {
+    tracks.iter().fold(0, |mask, track| mask | 1 << track.id.get())
 }
 
 fn best<'a>(playable: &[&'a Track], height_max: u16, bitrate_max: u32) -> Vec<&'a Track> {
@@ -120,6 +147,21 @@ mod tests {
         assert_eq!(best(480, &["avc1", "opus"]).choose(&ladder()), Ok(0b1010));
         assert_eq!(best(100, &["avc1", "opus"]).choose(&ladder()), Ok(0b1010), "the smallest");
         assert_eq!(best(480, &["avc1"]).choose(&ladder()), Ok(0b0010), "silent rather than not");
+    }
+
+    #[test]
+    fn what_is_carried_stays_and_the_rest_is_chosen_again() {
+        let ladder = ladder();
+        assert_eq!(Choice::default().choose_again(&ladder, 0b0001), Ok(0b1111));
+        let best = best(1080, &["avc1", "opus"]);
+        assert_eq!(best.choose_again(&ladder, 0b0010), Ok(0b1010), "not the better picture");
+        assert_eq!(best.choose_again(&ladder, 0b1001), Ok(0b1001));
+        assert_eq!(best.choose_again(&ladder[1..], 0b1001), Ok(0b1010), "its picture is gone");
+        let sound = self::best(1080, &["opus"]);
+        assert_eq!(sound.choose_again(&ladder, 0b1000), Ok(0b1000), "it cannot show the picture");
+        let mut recoded = ladder;
+        recoded[3].codec = "mp4a.40.2".into();
+        assert!(sound.choose_again(&recoded, 0b1000).is_err(), "what it played is gone");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub const RECEIPT_BYTES_MAX: usize = 1024;
 pub struct Transfer {
     /// The neighbour.
     pub peer: PeerId,
-    /// Payload bytes this peer sent to it.
+    /// Payload bytes this peer sent to it, once per symbol that its transport took.
     pub sent: u32,
     /// Verified payload bytes received from it.
     pub received: u32,

@@ -54,15 +54,43 @@ pub(super) fn handle() -> (Handle, Ends) {
     (Handle { events, snapshot, stop: Stopper(stop) }, ends)
 }
 
-impl Handle {
-    async fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
+/// What an application can do with either kind of handle but for ending it, which means different
+/// things.
+macro_rules! follow {
+    ($kind:ty) => {
+        impl $kind {
+            /// The next event; `None` when the driver has ended.
+            ///
+            /// # Cancel safety
+            /// Cancel-safe.
+            pub async fn next_event(&mut self) -> Option<Event> {
+                self.handle.events.recv().await
+            }
 
-    fn snapshot(&self) -> Snapshot {
-        self.snapshot.borrow().clone()
-    }
+            /// Counters and links as of at most a quarter of a second ago; after the end, the
+            /// last ones.
+            #[must_use]
+            pub fn snapshot(&self) -> Snapshot {
+                self.handle.snapshot.borrow().clone()
+            }
+
+            /// A way to the same snapshots for another task.
+            #[must_use]
+            pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+                self.handle.snapshot.clone()
+            }
+
+            /// A way to stop from another task.
+            #[must_use]
+            pub fn stopper(&self) -> Stopper {
+                self.handle.stop.clone()
+            }
+        }
+    };
 }
+
+follow!(Broadcast);
+follow!(Watch);
 
 /// A broadcast being published. Dropping it changes nothing; [`stop`](Broadcast::stop) ends it.
 #[derive(Debug)]
@@ -82,36 +110,10 @@ impl Broadcast {
         &self.ticket
     }
 
-    /// The next event; `None` when the driver has ended.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub async fn next_event(&mut self) -> Option<Event> {
-        self.handle.next_event().await
-    }
-
-    /// Counters and links as of at most a quarter of a second ago; after the end, the last ones.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.handle.snapshot()
-    }
-
-    /// A way to the same snapshots for another task.
-    #[must_use]
-    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
-        self.handle.snapshot.clone()
-    }
-
     /// Ends the broadcast in order: what was captured is published, viewers are told, and the
     /// driver lingers for moments so that they get the rest.
     pub fn stop(&self) {
         self.handle.stop.stop();
-    }
-
-    /// A way to stop from another task.
-    #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.handle.stop.clone()
     }
 }
 
@@ -126,34 +128,8 @@ impl Watch {
         Self { handle }
     }
 
-    /// The next event; `None` when the driver has ended.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub async fn next_event(&mut self) -> Option<Event> {
-        self.handle.next_event().await
-    }
-
-    /// Counters and links as of at most a quarter of a second ago; after the end, the last ones.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.handle.snapshot()
-    }
-
-    /// A way to the same snapshots for another task.
-    #[must_use]
-    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
-        self.handle.snapshot.clone()
-    }
-
     /// Leaves: neighbours are told, the sink is finished.
     pub fn stop(&self) {
         self.handle.stop.stop();
-    }
-
-    /// A way to stop from another task.
-    #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.handle.stop.clone()
     }
 }

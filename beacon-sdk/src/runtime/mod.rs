@@ -2,6 +2,7 @@
 
 mod clock;
 mod driver;
+mod edge;
 mod handle;
 mod playback;
 
@@ -17,7 +18,8 @@ use crate::plugin::{
 use crate::policy::{MeshScore, OpenLedger, Plain, PushPull};
 use crate::ticket::{Ticket, valid_name};
 use clock::Clock;
-use driver::{Edge, Task};
+use driver::Task;
+use edge::Edge;
 use handle::handle;
 use tracing::Instrument as _;
 

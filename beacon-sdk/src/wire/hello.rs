@@ -2,7 +2,7 @@
 
 use super::codec::{DecodeError, Reader};
 use crate::id::{BroadcastId, PeerId};
-use crate::identity::{PublicKey, SIGNATURE_LEN, Signature};
+use crate::identity::{Identity, PublicKey, SIGNATURE_LEN, Signature};
 use bytes::{BufMut, BytesMut};
 
 /// The version this build speaks, and the oldest it still understands.
@@ -24,6 +24,25 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// What `identity` says over the connection `binding` to `to`, in the versions of this build.
+    #[must_use]
+    pub fn sign(
+        identity: &Identity,
+        broadcast: BroadcastId,
+        binding: &[u8; 32],
+        to: &PeerId,
+    ) -> Self {
+        let mut hello = Self {
+            version_min: PROTOCOL_VERSION,
+            version_max: PROTOCOL_VERSION,
+            broadcast,
+            peer: identity.public(),
+            signature: [0; SIGNATURE_LEN],
+        };
+        hello.signature = identity.sign(Self::CONTEXT, &hello.transcript(binding, to));
+        hello
+    }
+
     /// What [`Hello::signature`] covers: the connection, both ends and what is said.
     #[must_use]
     pub fn transcript(&self, binding: &[u8; 32], to: &PeerId) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! What the bytes of a script mean.
 
+use super::common::track;
 use super::script::Script;
 use super::world::{ENGINES, NODES, Tally, World};
 use beacon_sdk::engine::Input;
-use beacon_sdk::media::{Kind, Media, Object, Track};
+use beacon_sdk::media::{Kind, Media, Object};
 use beacon_sdk::plugin::{PeerHint, Role};
 use beacon_sdk::wire::{
     FarewellReason, Have, Message, RefuseReason, SPANS_MAX, Span, Status, SymbolHeader,
@@ -79,15 +80,6 @@ impl Play<'_> {
     }
 
     fn tracks(&mut self) {
-        let track = |id, kind, codec: &str, timescale| Track {
-            id: TrackId::new(id).unwrap(),
-            kind,
-            codec: codec.into(),
-            config: Bytes::from_static(b"config"),
-            timescale,
-            bitrate: 1_000_000,
-            label: String::new(),
-        };
         let video = Kind::Video { width: 640, height: 360 };
         let audio = Kind::Audio { rate: 48_000, channels: 2 };
         self.world.media(Media::Tracks(vec![

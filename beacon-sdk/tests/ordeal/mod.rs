@@ -4,9 +4,9 @@
 //! scripts at random, the fuzzer searches for them.
 
 mod acts;
+#[path = "../common/mod.rs"]
+mod common;
 mod oracle;
-#[path = "../swarm/parity.rs"]
-mod parity;
 mod script;
 mod world;
 

@@ -4,34 +4,16 @@
 //! times, but its only link is a subscriber to everything. Its frames are the truth that all
 //! others are held against, and they are held against its signed manifests.
 
-use super::world::parts;
+use super::common::parts;
 use beacon_sdk::engine::{Input, Output};
 use beacon_sdk::media::{
     Description, Manifest, Media, Object, PAGE_LEAVES, Playout, SegmentHasher, Track,
 };
 use beacon_sdk::plugin::Link;
-use beacon_sdk::wire::{Hello, Message, PROTOCOL_VERSION, SYMBOL_HEADER_LEN, SymbolHeader};
+use beacon_sdk::wire::{Hello, Message, SYMBOL_HEADER_LEN, SymbolHeader};
 use beacon_sdk::{BroadcastId, Config, Engine, Identity, Instant, Lane, PeerId, SegmentId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-
-/// The hello that `identity` says over a connection.
-pub fn hello(
-    identity: &Identity,
-    binding: &[u8; 32],
-    to: &PeerId,
-    broadcast: BroadcastId,
-) -> Bytes {
-    let mut hello = Hello {
-        version_min: PROTOCOL_VERSION,
-        version_max: PROTOCOL_VERSION,
-        broadcast,
-        peer: identity.public(),
-        signature: [0; 64],
-    };
-    hello.signature = identity.sign(Hello::CONTEXT, &hello.transcript(binding, to));
-    Message::Hello(hello).encode()
-}
 
 pub struct Oracle {
     twin: Engine,
@@ -77,7 +59,8 @@ impl Oracle {
         let binding = [9; 32];
         let link = Link { peer: oracle.tap, binding, dialled: false };
         oracle.step(now, Input::Connected(link));
-        oracle.says(now, hello(&tap, &binding, &broadcast.publisher, broadcast));
+        let hello = Hello::sign(&tap, broadcast, &binding, &broadcast.publisher);
+        oracle.says(now, Message::Hello(hello).encode());
         oracle
     }
 

@@ -1,14 +1,18 @@
 //! A viewer whose only neighbour is a publisher that is made up frame by frame.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{
-    Description, Kind, Manifest, PAGE_LEAVES, Playout, SegmentHasher, Track, payload_hash,
+    Description, Kind, Manifest, PAGE_LEAVES, Playout, SegmentHasher, payload_hash,
 };
 use beacon_sdk::plugin::Link;
-use beacon_sdk::policy::{MeshScore, OpenLedger, Plain, PushPull};
-use beacon_sdk::wire::{Hello, Message, PROTOCOL_VERSION, SymbolHeader};
+use beacon_sdk::policy::Plain;
+use beacon_sdk::wire::{Hello, Message, SymbolHeader};
 use beacon_sdk::{
-    BroadcastId, Engine, Identity, Instant, Lane, Layout, PeerId, Profile, SegmentId, TrackId,
+    BroadcastId, Config, Engine, Identity, Instant, Lane, Layout, PeerId, Profile, SegmentId,
+    TrackId,
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -20,20 +24,18 @@ pub struct Rogue {
     now: Instant,
     /// Control frames that the viewer has sent.
     pub sent: Vec<Bytes>,
-    up: bool,
+    /// The viewer has not closed the link.
+    pub up: bool,
+}
+
+/// The policies an application gets by default.
+pub fn parts(config: &Config) -> Parts {
+    Parts { code: Box::new(Plain), ..common::parts(config) }
 }
 
 /// One video track, one stripe.
 pub fn description() -> Description {
-    let track = Track {
-        id: TrackId::default(),
-        kind: Kind::Video { width: 640, height: 360 },
-        codec: "avc1.42C01F".into(),
-        config: Bytes::new(),
-        timescale: 1000,
-        bitrate: 0,
-        label: String::new(),
-    };
+    let track = common::track(0, Kind::Video { width: 640, height: 360 }, "avc1.42C01F", 1000);
     Description { revision: 0, stripes: 1, segment_us: 100_000, tracks: vec![track], ended: None }
 }
 
@@ -56,30 +58,23 @@ pub fn manifest(seq: u32, payload: &[u8]) -> Manifest {
 
 impl Rogue {
     pub fn new() -> Self {
+        let config = Profile::LowLatency.config();
+        let parts = parts(&config);
+        Self::with(config, parts)
+    }
+
+    /// A rogue for a viewer with these settings and policies.
+    pub fn with(config: Config, parts: Parts) -> Self {
         let now = Instant::from_micros(1 << 50);
         let publisher = Identity::from_secret([1; 32]);
         let broadcast = BroadcastId { publisher: publisher.public(), epoch: 1 };
-        let config = Profile::LowLatency.config();
-        let parts = Parts {
-            scheduler: Box::new(PushPull::new(&config)),
-            scorer: Box::new(MeshScore::default()),
-            ledger: Box::new(OpenLedger::default()),
-            code: Box::new(Plain),
-        };
         let me = Identity::from_secret([2; 32]);
         let to: PeerId = me.public();
         let viewer = Engine::watch(now, config, [4; 32], me, broadcast, parts).unwrap();
         let mut rogue = Self { viewer, publisher, broadcast, now, sent: Vec::new(), up: true };
         let (peer, binding) = (broadcast.publisher, [8; 32]);
         rogue.input(Input::Connected(Link { peer, binding, dialled: false }));
-        let mut hello = Hello {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
-            broadcast,
-            peer,
-            signature: [0; 64],
-        };
-        hello.signature = rogue.publisher.sign(Hello::CONTEXT, &hello.transcript(&binding, &to));
+        let hello = Hello::sign(&rogue.publisher, broadcast, &binding, &to);
         rogue.control(Message::Hello(hello).encode());
         rogue
     }

@@ -1,12 +1,11 @@
 //! Three engines, two rogues, the wires between them, and the invariants.
 
-use super::oracle::{Oracle, hello};
-use super::parity::Parity;
-use beacon_sdk::engine::{Input, Output, Parts};
+use super::common::parts;
+use super::oracle::Oracle;
+use beacon_sdk::engine::{Input, Output};
 use beacon_sdk::media::{Media, Playout};
 use beacon_sdk::plugin::{CloseReason, Link};
-use beacon_sdk::policy::{MeshScore, OpenLedger, PushPull};
-use beacon_sdk::wire::{Message, SymbolHeader};
+use beacon_sdk::wire::{Hello, Message, SymbolHeader};
 use beacon_sdk::{
     BroadcastId, Config, DEPTH_MAX, Engine, Identity, Instant, Lane, PeerId, TrackId,
 };
@@ -27,15 +26,6 @@ const IDLE_MAX: usize = 8;
 const SEEN_MAX: usize = 512;
 /// Frames on one wire at most; what comes then is lost.
 const WIRE_MAX: usize = 4096;
-
-pub fn parts(config: &Config) -> Parts {
-    Parts {
-        scheduler: Box::new(PushPull::new(config)),
-        scorer: Box::new(MeshScore::default()),
-        ledger: Box::new(OpenLedger::default()),
-        code: Box::new(Parity),
-    }
-}
 
 /// How much a run has reached: a test that reaches nothing proves nothing.
 #[derive(Debug, Default, Clone, Copy)]
@@ -186,8 +176,9 @@ impl World {
     /// A rogue proves who it is.
     pub fn introduce(&mut self, rogue: usize, to: usize) {
         let Some(binding) = self.nodes[to].links.get(&self.ids[rogue]).copied() else { return };
-        let frame = hello(&self.identities[rogue], &binding, &self.ids[to], self.broadcast);
-        self.receive(to, rogue, Lane::Control, frame);
+        let (me, to_id) = (&self.identities[rogue], &self.ids[to]);
+        let hello = Hello::sign(me, self.broadcast, &binding, to_id);
+        self.receive(to, rogue, Lane::Control, Message::Hello(hello).encode());
     }
 
     pub fn disconnect(&mut self, a: usize, b: usize) {

@@ -4,9 +4,9 @@
 mod net;
 
 use beacon_sdk::engine::Input;
-use beacon_sdk::media::{Playout, Renditions};
+use beacon_sdk::media::{Object, Playout, Renditions};
 use beacon_sdk::policy::{DeadlineFirst, RarestFirst};
-use beacon_sdk::{Config, Event, Lane, Offence, Profile};
+use beacon_sdk::{Config, Event, Lane, Offence, Profile, SegmentId};
 use bytes::{Bytes, BytesMut};
 use net::{Net, ms};
 use std::collections::BTreeSet;
@@ -282,6 +282,51 @@ fn viewers_choose_renditions_and_refuse_codecs() {
     assert_eq!(tracks(5), BTreeSet::from([0, 1, 2]));
     assert_eq!(tracks(6), BTreeSet::new());
     assert!(net.nodes[6].engine.unplayable().is_some());
+}
+
+/// The segments of one track as a node played them.
+fn of(net: &Net, at: usize, track: u8) -> Vec<(SegmentId, Vec<Object>)> {
+    let mut played = net.segments(at);
+    played.retain(|(id, _)| id.track.get() == track);
+    played
+}
+
+#[test]
+fn a_track_that_comes_later_is_carried_too() {
+    let mut best = limited(live(), 8);
+    best.choice.renditions = Renditions::Best { height_max: 1080, bitrate_max: u32::MAX };
+    for pull in [false, true] {
+        let mut net = Net::new(16, 6, &live(), &limited(live(), 2));
+        if pull {
+            net.schedule(|| Box::new(RarestFirst));
+        }
+        net.configure(6, &best);
+        introduce_all(&mut net, 6);
+        net.run(ms(6000));
+        net.publish_small();
+        net.run(ms(1500));
+        let asked = |net: &Net| -> u64 {
+            (1..=5).map(|at| net.nodes[at].engine.stats().symbols_requested).sum()
+        };
+        let before = asked(&net);
+        net.run(ms(6500));
+        assert_eq!(asked(&net) > before + 10, pull, "{before} {}", asked(&net));
+        for at in 1..=6 {
+            let stats = net.nodes[at].engine.stats();
+            assert_eq!((net.gaps(at), stats.segments_late, stats.stalls), (0, 0, 0), "viewer {at}");
+            for track in 0..3 {
+                let (played, origin) = (of(&net, at, track), of(&net, 0, track));
+                if track == 2 && at == 6 {
+                    assert_eq!(played, [], "it has a picture that is as good");
+                    continue;
+                }
+                let first = origin.iter().position(|s| s == &played[0]).unwrap();
+                assert!(track != 2 || first <= 4, "viewer {at} begins with {first}");
+                assert!(played[0].1[0].keyframe && played.len() > 8);
+                assert_eq!(played, origin[first..first + played.len()], "viewer {at}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,18 +1,15 @@
 //! Engines joined by a simulated network: integer time, total event order, one seed.
 
-#[path = "parity.rs"]
-mod parity;
+#[path = "../common/mod.rs"]
+mod common;
 
 use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object, Playout, Track};
 use beacon_sdk::plugin::{
-    CloseReason, Lane, Ledger, Link, Observation, PeerHint, ReceiptError, Role, Scheduler, Score,
-    Scorer, Standing, Transfer,
+    CloseReason, Lane, Link, Observation, PeerHint, Role, Scheduler, Score, Scorer,
 };
-use beacon_sdk::policy::PushPull;
 use beacon_sdk::{Config, Engine, Event, Identity, Instant, PeerId, Rng, SegmentId, TrackId};
 use bytes::Bytes;
-use parity::Parity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -34,31 +31,8 @@ impl Scorer for FlatScorer {
     fn forget(&mut self, _: PeerId) {}
 }
 
-#[derive(Debug, Default)]
-pub struct FreeLedger(BTreeMap<PeerId, i64>);
-impl Ledger for FreeLedger {
-    fn record(&mut self, _: Instant, transfer: Transfer) {
-        *self.0.entry(transfer.peer).or_default() +=
-            i64::from(transfer.received) - i64::from(transfer.sent);
-    }
-    fn standing(&self, peer: PeerId) -> Standing {
-        Standing { balance: self.0.get(&peer).copied().unwrap_or(0), served: true }
-    }
-    fn poll_receipt(&mut self, _: Instant) -> Option<(PeerId, Bytes)> {
-        None
-    }
-    fn accept_receipt(&mut self, _: Instant, _: PeerId, _: &[u8]) -> Result<(), ReceiptError> {
-        Err(ReceiptError("none expected"))
-    }
-}
-
 pub fn parts(config: &Config) -> Parts {
-    Parts {
-        scheduler: Box::new(PushPull::new(config)),
-        scorer: Box::new(FlatScorer),
-        ledger: Box::new(FreeLedger::default()),
-        code: Box::new(Parity),
-    }
+    Parts { scorer: Box::new(FlatScorer), ..common::parts(config) }
 }
 
 /// What happens next in the network.
@@ -118,21 +92,17 @@ pub fn identity(at: usize) -> Identity {
 }
 
 fn tracks(small: bool) -> Vec<Track> {
-    let track = |id, kind, codec: &str, timescale| Track {
-        id: TrackId::new(id).unwrap(),
-        kind,
-        codec: codec.into(),
-        config: Bytes::from_static(b"config"),
-        timescale,
-        bitrate: 1_000_000,
-        label: String::new(),
-    };
     let mut tracks = vec![
-        track(0, Kind::Video { width: 640, height: 360 }, "avc1.42C01F", 90_000),
-        track(1, Kind::Audio { rate: 48_000, channels: 2 }, "opus", 48_000),
+        common::track(0, Kind::Video { width: 640, height: 360 }, "avc1.42C01F", 90_000),
+        common::track(1, Kind::Audio { rate: 48_000, channels: 2 }, "opus", 48_000),
     ];
     if small {
-        tracks.push(track(2, Kind::Video { width: 320, height: 180 }, "avc1.42C00D", 90_000));
+        tracks.push(common::track(
+            2,
+            Kind::Video { width: 320, height: 180 },
+            "avc1.42C00D",
+            90_000,
+        ));
     }
     tracks
 }

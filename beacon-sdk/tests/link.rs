@@ -1,0 +1,157 @@
+//! One link of an engine, and the transport under it.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod common;
+
+use beacon_sdk::engine::{Input, Output, Parts};
+use beacon_sdk::media::{Kind, Media, Object};
+use beacon_sdk::plugin::{CloseReason, Ledger, Link, ReceiptError, Standing, Transfer};
+use beacon_sdk::wire::{Hello, Message, SYMBOL_HEADER_LEN};
+use beacon_sdk::{Config, Engine, Identity, Instant, Lane, PeerId, Profile, TrackId};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Adds up what was sent.
+#[derive(Debug)]
+struct Sum(Arc<AtomicU64>);
+impl Ledger for Sum {
+    fn record(&mut self, _: Instant, transfer: Transfer) {
+        self.0.fetch_add(transfer.sent.into(), Ordering::Relaxed);
+    }
+    fn standing(&self, _: PeerId) -> Standing {
+        Standing::default()
+    }
+    fn poll_receipt(&mut self, _: Instant) -> Option<(PeerId, Bytes)> {
+        None
+    }
+    fn accept_receipt(&mut self, _: Instant, _: PeerId, _: &[u8]) -> Result<(), ReceiptError> {
+        Err(ReceiptError("none expected"))
+    }
+}
+
+/// An origin with one child that has a segment of some 40 symbols coming.
+struct Origin {
+    engine: Engine,
+    now: Instant,
+    child: PeerId,
+    recorded: Arc<AtomicU64>,
+}
+
+impl Origin {
+    fn new(config: Config) -> Self {
+        let now = Instant::from_micros(1 << 50);
+        let (me, child) = (Identity::from_secret([1; 32]), Identity::from_secret([2; 32]));
+        let (id, recorded) = (me.public(), Arc::new(AtomicU64::new(0)));
+        let parts = Parts { ledger: Box::new(Sum(recorded.clone())), ..common::parts(&config) };
+        let engine = Engine::publish(now, config, [3; 32], me, 1, parts).unwrap();
+        let broadcast = engine.broadcast();
+        let mut origin = Self { engine, now, child: child.public(), recorded };
+        let video = Kind::Video { width: 640, height: 360 };
+        let track = common::track(0, video, "avc1.42C01F", 1000);
+        origin.input(Input::Media(Media::Tracks(vec![track])));
+        let (peer, binding) = (child.public(), [8; 32]);
+        origin.input(Input::Connected(Link { peer, binding, dialled: false }));
+        let hello = Hello::sign(&child, broadcast, &binding, &id);
+        origin.says(Message::Hello(hello));
+        origin.says(Message::Subscribe { stripes: (1 << 17) - 1, tracks: 1 });
+        while origin.engine.poll_output().is_some() {}
+        let object = Object {
+            track: TrackId::default(),
+            dts: 0,
+            cts: 0,
+            duration: 40,
+            keyframe: true,
+            layer: 0,
+            captured: now,
+            data: vec![7; 40_000].into(),
+        };
+        origin.input(Input::Media(Media::Object(object)));
+        origin.input(Input::End);
+        origin
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+    }
+
+    fn says(&mut self, message: Message) {
+        let (from, frame) = (self.child, message.encode());
+        self.input(Input::Received { from, lane: Lane::Control, frame });
+    }
+
+    /// The next symbol frame, if one may go now.
+    fn symbol(&mut self) -> Option<Bytes> {
+        loop {
+            if let Output::Send { lane: Lane::Data, frame, .. } = self.engine.poll_output()? {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The transport gives a symbol back, and has room again.
+    fn refuse(&mut self, frame: Bytes) {
+        let (to, lane) = (self.child, Lane::Data);
+        self.input(Input::Refused { to, lane, frame });
+        self.input(Input::Writable { to, lane });
+    }
+}
+
+#[test]
+fn a_symbol_counts_once_however_often_it_was_refused() {
+    let mut origin = Origin::new(Profile::Live.config());
+    let (mut kept, mut refusals) = (0, 0);
+    while let Some(frame) = origin.symbol() {
+        if refusals < 3 {
+            refusals += 1;
+            origin.refuse(frame);
+        } else {
+            refusals = 0;
+            kept += (frame.len() - SYMBOL_HEADER_LEN) as u64;
+        }
+    }
+    assert!(kept > 40_000, "{kept}");
+    assert_eq!(origin.engine.stats().bytes_uploaded, kept);
+    assert_eq!(origin.engine.links()[0].sent, kept);
+    assert_eq!(origin.recorded.load(Ordering::Relaxed), kept);
+}
+
+#[test]
+fn a_symbol_that_never_went_does_not_count() {
+    let mut origin = Origin::new(Profile::Live.config());
+    let frame = origin.symbol().unwrap();
+    origin.refuse(frame);
+    let (peer, reason) = (origin.child, CloseReason::Failed);
+    origin.input(Input::Disconnected { peer, reason });
+    assert_eq!(origin.symbol(), None);
+    assert_eq!(origin.engine.stats().bytes_uploaded, 0);
+    assert_eq!(origin.recorded.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_refused_symbol_takes_nothing_of_the_upload_limit() {
+    let mut config = Profile::Live.config();
+    config.upload_bps = Some(1_000_000);
+    let mut origin = Origin::new(config);
+    origin.now = origin.now + Duration::from_secs(1);
+    origin.input(Input::Timeout);
+    for _ in 0..100 {
+        let frame = origin.symbol().unwrap();
+        origin.refuse(frame);
+    }
+    let burst = std::iter::from_fn(|| origin.symbol()).count();
+    assert!((1..10).contains(&burst), "the limit holds for what is taken: {burst}");
+}
+
+#[test]
+fn a_link_to_oneself_is_closed() {
+    let mut origin = Origin::new(Profile::Live.config());
+    while origin.engine.poll_output().is_some() {}
+    let me = origin.engine.broadcast().publisher;
+    origin.input(Input::Connected(Link { peer: me, binding: [9; 32], dialled: true }));
+    let close = Output::Close { peer: me, reason: CloseReason::Protocol };
+    assert_eq!(origin.engine.poll_output(), Some(close));
+    assert_eq!(origin.engine.poll_output(), None);
+    assert_eq!(origin.engine.neighbours(), [origin.child]);
+}
