@@ -4,3 +4,4 @@
 //! simulation prints its distance from them.
 
 pub mod bound;
+pub mod model;

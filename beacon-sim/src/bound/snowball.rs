@@ -116,7 +116,7 @@ impl Copying {
 /// `seconds` in nanoseconds, rounded down so that a bound stays one; `None` when negative, infinite
 /// or no number.
 fn whole_ns(seconds: f64) -> Option<u64> {
-    (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * NS) as u64)
+    (seconds.is_finite() && seconds >= 0.0).then_some((seconds * NS) as u64)
 }
 
 /// `bound` with what the way from the source adds where latencies differ: no viewer can have the
