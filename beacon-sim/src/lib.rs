@@ -4,9 +4,15 @@
 //! with integer time, a total order of events and one seeded stream of random numbers per peer and
 //! purpose; a [`Report`](report::Report) says what came of it. The same plan and seed give the same
 //! [`hash`](report::Report::hash) in every build and on every platform.
+//!
+//! [`bound`] holds what no live stream over its viewers can beat, as formulas: every report
+//! prints its distance from them. [`model`] holds published experiments, redone without the
+//! engine: they check the laboratory's own tools.
 
+pub mod bound;
 mod draw;
 mod meter;
+pub mod model;
 pub mod plan;
 pub mod report;
 pub mod world;

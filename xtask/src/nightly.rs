@@ -26,6 +26,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: ci::bench_full,
     },
     Step {
+        name: "external",
+        about: "the simulator's models against published results that take long to repeat",
+        run: external,
+    },
+    Step {
         name: "chain",
         about: "latency over 7 hops; fails when a segment is missed",
         run: || measure("chain", &[]),
@@ -41,6 +46,20 @@ pub(crate) const STEPS: &[Step] = &[
         run: || measure("relay", &["--rounds", "3"]),
     },
 ];
+
+/// Runs the tests of `beacon-sim` that wait for this, with an optimised build.
+fn external() -> Result<String, String> {
+    run(&mut cargo(&[
+        "test",
+        "--release",
+        "--tests",
+        "--package",
+        "beacon-sim",
+        "--",
+        "--ignored",
+    ]))?;
+    Ok(String::new())
+}
 
 /// Runs one measurement of the program `measure`, which fails on what must never be and prints
 /// the rest; its figures stay as JSON in the folder that cargo builds into.

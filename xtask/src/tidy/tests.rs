@@ -30,6 +30,14 @@ fn unfinished_code_is_found_in_any_crate() {
 }
 
 #[test]
+fn a_test_may_be_left_to_the_nightly_checks() {
+    let ignored = concat!("#[", "ignore");
+    assert_eq!(count("a.rs", &format!("    {ignored} = \"nightly: takes a minute\"]")), 0);
+    assert_eq!(count("a.rs", &format!("    {ignored} = \"takes a minute\"]")), 1);
+    assert_eq!(count("a.rs", &format!("    {ignored}]")), 1);
+}
+
+#[test]
 fn the_core_has_no_clock_and_no_unordered_map() {
     for line in ["let t = std::time::Instant::now();", "use std::collections::{HashMap};"] {
         for path in
