@@ -116,7 +116,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("feed", Message::Feed { stripe: 16, path: vec![0xdead_beef, 1] }),
         ("refuse", Message::Refuse { stripe: 4, reason: RefuseReason::Unavailable }),
         ("manifest", Message::Manifest(record.clone())),
-        ("page", Message::Page { id: segment(), index: 127, leaves: vec![9; 64].into() }),
+        ("pages", Message::Pages { id: segment(), first: 127, leaves: vec![9; 64].into() }),
         ("have", Message::Have(vec![have, other])),
         ("request", Message::Request { id: segment(), spans: spans.clone() }),
         ("busy", Message::Busy { id: segment(), spans }),
@@ -266,7 +266,7 @@ fn a_published_segment() {
                 (Lane::Data, _) => "symbol",
                 (_, Ok(Message::Description(_))) => "description",
                 (_, Ok(Message::Manifest(_))) => "manifest",
-                (_, Ok(Message::Page { .. })) => "page",
+                (_, Ok(Message::Pages { .. })) => "pages",
                 _ => continue,
             };
             vectors.put(name, frame);
@@ -280,7 +280,7 @@ fn a_published_segment() {
 /// after a look at why it changed. It must be the same on every platform.
 #[test]
 fn a_swarm() {
-    const LOG: &str = "2f54cf5bc1959851190fd0bf7f9d73fa";
+    const LOG: &str = "9d48aaee33d7b80a7605101de9768f35";
     let config = Profile::Live.config();
     let mut limited = config.clone();
     limited.links_max = 2;

@@ -34,7 +34,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("feed", Message::Feed { stripe: 16, path: vec![1, 2, 3] }),
         ("refuse", Message::Refuse { stripe: 2, reason: RefuseReason::Loop }),
         ("manifest", Message::Manifest(record.clone())),
-        ("page", Message::Page { id, index: 3, leaves: vec![7; 64].into() }),
+        ("pages", Message::Pages { id, first: 3, leaves: vec![7; 64].into() }),
         ("have", Message::Have(vec![Have { id, mask: u32::MAX }])),
         ("request", Message::Request { id, spans: spans.clone() }),
         ("busy", Message::Busy { id, spans }),

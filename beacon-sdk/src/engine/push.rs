@@ -40,6 +40,8 @@ impl Engine {
             }
             self.send(from, &answer);
         }
+        // What was pushed before it came is missing there: it may ask for it.
+        self.tell_by(from, self.now);
         self.tell_soon();
     }
 
@@ -128,8 +130,10 @@ impl Engine {
     }
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.status = status;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.status = status;
+        if peer.unfed() != 0 {
+            self.tell_by(from, self.now);
         }
         self.plan_by(self.now + self.config.plan_interval / 4);
     }
@@ -137,8 +141,7 @@ impl Engine {
     /// Manifests and pages of a segment travel with the stripe of its first symbol, so that they
     /// come once and the load of carrying them goes round.
     pub(super) fn pass_on_record(&mut self, id: SegmentId, frame: &Bytes, except: Option<PeerKey>) {
-        let Some(content) = self.store.content(id) else { return };
-        let stripe = content.stripe(0);
+        let stripe = self.feeds.stripe_of_records(id);
         let children = self.feeds.children(stripe).to_vec();
         for child in children {
             if Some(child) != except && self.takes(child, id) {
@@ -192,6 +195,9 @@ impl Engine {
         self.stats.bytes_uploaded += u64::from(bytes);
         let Some(peer) = self.peers.get_mut(to) else { return };
         peer.sent += u64::from(bytes);
+        if peer.out.symbols() == 0 {
+            self.timers.have = self.timers.have.min(peer.tell_at);
+        }
         let transfer = Transfer { peer: peer.id, sent: bytes, received: 0 };
         self.parts.ledger.record(self.now, transfer);
     }
