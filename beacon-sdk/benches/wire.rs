@@ -63,7 +63,7 @@ fn main() {
     message(
         &mut bench,
         "page",
-        &Message::Page { id: id(7), index: 1, leaves: vec![0x5a; 1024].into() },
+        &Message::Pages { id: id(7), first: 1, leaves: vec![0x5a; 1024].into() },
     );
     symbol(&mut bench);
     bench.finish();

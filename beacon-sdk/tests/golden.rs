@@ -97,7 +97,7 @@ fn messages() -> Vec<(&'static str, Message)> {
     let spans = vec![Span { base: 5, mask: 0x8000_0000_0000_0001 }, Span { base: 900, mask: 6 }];
     let have = Have { id: segment(), mask: HAVE_COMPLETE | HAVE_GROUP_START | 0b101 };
     let other = Have { id: SegmentId { track: track(63), seq: 1 }, mask: 0 };
-    let status = Status { tracks: 3, open: 0x1_0001, depth: vec![0, 1, 7, 255] };
+    let status = Status { tracks: 3, slots: 16, depth: vec![0, 1, 7, 255], bar: vec![0, 8, 1, 255] };
     let record = Bytes::from_static(b"record");
     vec![
         ("hello", Message::Hello(signed_hello())),
@@ -116,7 +116,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("feed", Message::Feed { stripe: 16, path: vec![0xdead_beef, 1] }),
         ("refuse", Message::Refuse { stripe: 4, reason: RefuseReason::Unavailable }),
         ("manifest", Message::Manifest(record.clone())),
-        ("page", Message::Page { id: segment(), index: 127, leaves: vec![9; 64].into() }),
+        ("pages", Message::Pages { id: segment(), first: 127, leaves: vec![9; 64].into() }),
         ("have", Message::Have(vec![have, other])),
         ("request", Message::Request { id: segment(), spans: spans.clone() }),
         ("busy", Message::Busy { id: segment(), spans }),
@@ -266,7 +266,7 @@ fn a_published_segment() {
                 (Lane::Data, _) => "symbol",
                 (_, Ok(Message::Description(_))) => "description",
                 (_, Ok(Message::Manifest(_))) => "manifest",
-                (_, Ok(Message::Page { .. })) => "page",
+                (_, Ok(Message::Pages { .. })) => "pages",
                 _ => continue,
             };
             vectors.put(name, frame);
@@ -280,7 +280,7 @@ fn a_published_segment() {
 /// after a look at why it changed. It must be the same on every platform.
 #[test]
 fn a_swarm() {
-    const LOG: &str = "2f54cf5bc1959851190fd0bf7f9d73fa";
+    const LOG: &str = "9d48aaee33d7b80a7605101de9768f35";
     let config = Profile::Live.config();
     let mut limited = config.clone();
     limited.links_max = 2;

@@ -97,7 +97,7 @@ fn a_flood_of_refusals_is_not_worth_a_flood_of_plans() {
     let scheduler = Box::new(Counting(PushPull::new(&config), plans.clone()));
     let mut rogue = Rogue::with(config.clone(), Parts { scheduler, ..parts(&config) });
     rogue.describe(&description());
-    let offers = Status { tracks: 1, open: 0b11, depth: vec![0, 0] };
+    let offers = Status { tracks: 1, slots: 16, depth: vec![0, 0], bar: vec![0, 0] };
     rogue.control(Message::Status(offers).encode());
     rogue.advance(Duration::from_millis(100));
     let subscribed = |frame| matches!(Message::decode(frame), Ok(Message::Subscribe { .. }));

@@ -218,7 +218,7 @@ impl Stage {
                 match lane {
                     Lane::Data => self.fresh.symbols.push(Bytes::copy_from_slice(&frame)),
                     Lane::Control => match Message::decode(frame.clone()) {
-                        Ok(Message::Manifest(_) | Message::Page { .. }) => {
+                        Ok(Message::Manifest(_) | Message::Pages { .. }) => {
                             self.fresh.records.push(frame);
                         }
                         _ => self.viewer.handle(self.now, self.control(frame)),

@@ -1,10 +1,15 @@
 //! A segment whose manifest is verified: its symbols, checked one by one.
 
-use crate::media::{Hash, Manifest, PAGE_LEAVES, SegmentHasher};
+use crate::media::{Manifest, PAGE_LEAVES, SegmentHasher};
 use crate::plugin::{PeerKey, stripe_of};
 use crate::time::Instant;
-use crate::wire::{HAVE_COMPLETE, HAVE_GROUP_START, Message, SYMBOL_HEADER_LEN, SymbolHeader};
+use crate::wire::{
+    HAVE_COMPLETE, HAVE_GROUP_START, Message, PAGES_MAX, SYMBOL_HEADER_LEN, SymbolHeader,
+};
 use bytes::{Bytes, BytesMut};
+
+/// Bytes of a full page.
+const PAGE_BYTES: usize = PAGE_LEAVES * 32;
 
 /// A symbol asked of a neighbour.
 #[derive(Copy, Clone, Debug)]
@@ -40,8 +45,10 @@ pub(super) struct Content {
     pub(super) tried: u16,
     /// The mask that neighbours were last told.
     pub(super) told: u32,
+    /// Some of it was asked for or recovered, so that parents may still be pushing it.
+    pub(super) pulled: bool,
+    /// Leaf hashes as they came; no pages where the manifest has them.
     pages: Vec<Option<Bytes>>,
-    leaves: Vec<Hash>,
     symbols: Vec<Option<Bytes>>,
     held: u16,
     held_source: u16,
@@ -81,9 +88,6 @@ impl Content {
     ) -> Self {
         let layout = manifest.layout;
         let total = layout.total();
-        let flat = Manifest::is_flat(&layout);
-        let leaves =
-            if flat { manifest.digests.clone() } else { vec![[0; 32]; usize::from(total)] };
         let mut missing = vec![0; usize::from(stripes) + 1];
         for esi in 0..total {
             let stripe = stripe_of(manifest.id.seq, esi, layout.source(), stripes);
@@ -98,9 +102,10 @@ impl Content {
             since: now,
             asked: Vec::new(),
             tried: 0,
-            told: 0,
+            // Stripes without a symbol are no news.
+            told: mask,
+            pulled: false,
             pages: vec![None; Manifest::pages(&layout)],
-            leaves,
             symbols: vec![None; usize::from(total)],
             held: 0,
             held_source: 0,
@@ -155,8 +160,20 @@ impl Content {
     }
 
     /// Manifest and pages as frames, in the order in which they should go.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Bytes> {
-        core::iter::once(&self.frame).chain(self.pages.iter().flatten())
+    pub(super) fn records(&self) -> Vec<Bytes> {
+        let mut records = vec![self.frame.clone()];
+        let pages: Vec<(u8, &Option<Bytes>)> = (0_u8..).zip(&self.pages).collect();
+        for run in pages.chunk_by(|a, b| a.1.is_some() && b.1.is_some()) {
+            for pages in run.chunks(PAGES_MAX) {
+                let leaves: Vec<&[u8]> = pages.iter().filter_map(|(_, p)| p.as_deref()).collect();
+                let (first, leaves) = (pages[0].0, Bytes::from(leaves.concat()));
+                if !leaves.is_empty() {
+                    let id = self.manifest.id;
+                    records.push(Message::Pages { id, first, leaves }.encode());
+                }
+            }
+        }
+        records
     }
 
     /// Every page is here.
@@ -164,26 +181,40 @@ impl Content {
         self.pages.iter().all(Option::is_some)
     }
 
-    /// Checks a page against the manifest and keeps it.
-    pub(super) fn page(&mut self, index: u8, leaves: &Bytes) -> PageFate {
-        let at = usize::from(index);
-        let Some(slot) = self.pages.get_mut(at) else { return PageFate::False };
-        if slot.is_some() {
-            return PageFate::Known;
+    /// Checks consecutive pages against the manifest and keeps them: all of them or none.
+    pub(super) fn accept_pages(&mut self, first: u8, leaves: &Bytes) -> PageFate {
+        let total = usize::from(self.manifest.layout.total());
+        let mut fate = PageFate::Known;
+        for (index, at) in (usize::from(first)..).zip((0..leaves.len()).step_by(PAGE_BYTES)) {
+            let page = &leaves[at..leaves.len().min(at + PAGE_BYTES)];
+            let Some(slot) = self.pages.get(index) else { return PageFate::False };
+            let count = (total - index * PAGE_LEAVES).min(PAGE_LEAVES);
+            match slot {
+                // Pages are 128 at most: the count is that of a valid layout.
+                None if page.len() == count * 32
+                    && self.hasher.page(index as u8, page) == self.manifest.digests[index] =>
+                {
+                    fate = PageFate::New;
+                }
+                None => return PageFate::False,
+                Some(_) => {}
+            }
         }
-        let first = at * PAGE_LEAVES;
-        let count = (self.leaves.len() - first).min(PAGE_LEAVES);
-        let false_page = leaves.len() != count * 32
-            || self.hasher.page(index, leaves) != self.manifest.digests[at];
-        if false_page {
-            return PageFate::False;
+        for (index, at) in (usize::from(first)..).zip((0..leaves.len()).step_by(PAGE_BYTES)) {
+            self.pages[index]
+                .get_or_insert_with(|| leaves.slice(at..leaves.len().min(at + PAGE_BYTES)));
         }
-        for (leaf, hash) in self.leaves[first..].iter_mut().zip(leaves.chunks_exact(32)) {
-            leaf.copy_from_slice(hash);
+        fate
+    }
+
+    /// The leaf hash of a symbol, where it is known: in the manifest itself or in a page.
+    fn leaf(&self, esi: u16) -> Option<&[u8]> {
+        let at = usize::from(esi);
+        if self.pages.is_empty() {
+            return self.manifest.digests.get(at).map(|leaf| &leaf[..]);
         }
-        let id = self.manifest.id;
-        *slot = Some(Message::Page { id, index, leaves: leaves.clone() }.encode());
-        PageFate::New
+        let page = self.pages.get(at / PAGE_LEAVES)?.as_ref()?;
+        page.chunks_exact(32).nth(at % PAGE_LEAVES)
     }
 
     /// Checks a symbol frame against its leaf hash and keeps it.
@@ -196,10 +227,8 @@ impl Content {
         if self.symbols[at].is_some() {
             return SymbolFate::Known;
         }
-        if self.pages.get(at / PAGE_LEAVES).is_some_and(Option::is_none) {
-            return SymbolFate::NoPage;
-        }
-        if self.hasher.leaf(esi, symbol) != self.leaves[at] {
+        let Some(leaf) = self.leaf(esi) else { return SymbolFate::NoPage };
+        if self.hasher.leaf(esi, symbol) != leaf {
             return SymbolFate::False;
         }
         self.keep(esi, frame.clone());
@@ -254,9 +283,7 @@ impl Content {
 
     /// Whether a symbol matches its leaf hash, where that is known.
     pub(super) fn committed(&self, esi: u16, symbol: &[u8]) -> bool {
-        let at = usize::from(esi);
-        let paged = self.pages.get(at / PAGE_LEAVES).is_none_or(Option::is_some);
-        paged && self.leaves.get(at) == Some(&self.hasher.leaf(esi, symbol))
+        self.leaf(esi).is_some_and(|leaf| self.hasher.leaf(esi, symbol) == leaf)
     }
 
     /// All symbols that are here, without their headers.

@@ -2,6 +2,7 @@
 
 use super::children::{CLOSED, Capacity, Children, Place};
 use crate::config::DEPTH_MAX;
+use crate::id::SegmentId;
 use crate::plugin::PeerKey;
 use crate::time::Instant;
 use crate::wire::RefuseReason;
@@ -79,6 +80,13 @@ impl Feeds {
     /// Stripes including the repair stripe.
     pub(super) fn count(&self) -> u8 {
         self.stripes.len() as u8
+    }
+
+    /// The stripe that the manifest and the pages of a segment travel with: that of its first
+    /// symbol.
+    pub(super) fn stripe_of_records(&self, id: SegmentId) -> u8 {
+        let stripes = self.stripes.len().saturating_sub(1).max(1) as u32;
+        (id.seq % stripes) as u8
     }
 
     /// Hops from the origin to this peer on a stripe; `None` without a feed.

@@ -36,16 +36,17 @@ impl Quarantine {
         self.0.retain(|suspect| suspect.from != peer);
     }
 
-    /// Segments that symbols have been waiting for since before `since`, with who sent them.
-    pub(super) fn waiting(&self, since: Instant) -> Vec<(SegmentId, PeerKey)> {
-        let mut waiting: Vec<(SegmentId, PeerKey)> = self
+    /// Segments that symbols have been waiting for since before `since`: since when, and who sent
+    /// the first.
+    pub(super) fn waiting(&self, since: Instant) -> Vec<(SegmentId, Instant, PeerKey)> {
+        let mut waiting: Vec<(SegmentId, Instant, PeerKey)> = self
             .0
             .iter()
             .filter(|suspect| suspect.since <= since)
-            .map(|suspect| (suspect.header.segment, suspect.from))
+            .map(|suspect| (suspect.header.segment, suspect.since, suspect.from))
             .collect();
         waiting.sort_unstable();
-        waiting.dedup_by_key(|(id, _)| *id);
+        waiting.dedup_by_key(|(id, ..)| *id);
         waiting
     }
 }
@@ -107,8 +108,9 @@ impl Engine {
         self.tell_soon();
     }
 
-    pub(super) fn on_manifest(&mut self, from: PeerKey, record: Bytes) {
-        let Ok(id) = Manifest::peek(&record) else {
+    /// A manifest came as `record` in `frame`.
+    pub(super) fn on_manifest(&mut self, from: PeerKey, record: &Bytes, frame: Bytes) {
+        let Ok(id) = Manifest::peek(record) else {
             return self.ban(from, Offence::BrokenFrame);
         };
         let Some((description, _)) = &self.description else { return };
@@ -116,11 +118,11 @@ impl Engine {
             return;
         }
         let stripes = description.stripes;
-        let known = self.store.content(id).map(|content| content.frame.slice(1..));
-        if known.as_ref() == Some(&record) {
+        let known = self.store.content(id).map(|content| content.frame == frame);
+        if known == Some(true) {
             return;
         }
-        let manifest = match Manifest::open(self.broadcast, &record) {
+        let manifest = match Manifest::open(self.broadcast, record) {
             Ok(manifest) => manifest,
             Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
             Err(_) => return self.ban(from, Offence::BrokenFrame),
@@ -129,7 +131,6 @@ impl Engine {
             return self.event(Event::Equivocation { id });
         }
         self.player.clock(&manifest, self.now);
-        let frame = Message::Manifest(record).encode();
         let hasher = SegmentHasher::new(self.broadcast, id);
         let content = Content::new(manifest, frame.clone(), hasher, stripes, self.now);
         self.store.insert(id, content);
@@ -138,14 +139,21 @@ impl Engine {
         self.plan_by(self.now + self.config.overdue);
     }
 
-    pub(super) fn on_page(&mut self, from: PeerKey, id: SegmentId, index: u8, leaves: &Bytes) {
+    /// Pages came as `leaves` in `frame`, which is passed on as it is.
+    pub(super) fn on_pages(
+        &mut self,
+        from: PeerKey,
+        id: SegmentId,
+        first: u8,
+        leaves: &Bytes,
+        frame: &Bytes,
+    ) {
         let Some(content) = self.store.content_mut(id) else { return };
-        match content.page(index, leaves) {
+        match content.accept_pages(first, leaves) {
             PageFate::Known => {}
             PageFate::False => self.ban(from, Offence::FalsePage),
             PageFate::New => {
-                let frame = Message::Page { id, index, leaves: leaves.clone() }.encode();
-                self.pass_on_record(id, &frame, Some(from));
+                self.pass_on_record(id, frame, Some(from));
                 self.release(id);
             }
         }
@@ -225,6 +233,7 @@ impl Engine {
             }
             asked.esi != header.esi
         });
+        content.pulled |= !by.is_empty();
         let stripe = content.stripe(header.esi);
         let feed = &mut self.feeds.stripes[usize::from(stripe)];
         if feed.parent == Some(from) {
@@ -253,7 +262,7 @@ impl Engine {
         peer.quarantined += 1;
         let since = self.now;
         self.quarantine.0.push_back(Suspect { from, header, frame, since });
-        self.plan_by(self.now + super::plan::FETCH_GUARD);
+        self.plan_by(self.now + self.fetch_guard(header.segment));
     }
 
     /// Manifest or page came: what waited for it is checked now.
@@ -308,6 +317,7 @@ impl Engine {
         if !authentic {
             return tracing::warn!(segment = %id, "recovered payload does not match its manifest");
         }
+        content.pulled = true;
         self.stats.segments_recovered += 1;
         let size = layout.symbol_size();
         let absent: Vec<u16> = content.absent().filter(|esi| *esi < source).collect();

@@ -31,6 +31,7 @@ mod report;
 mod send;
 mod store;
 mod supply;
+mod tell;
 mod tidy;
 
 #[cfg(test)]
@@ -123,6 +124,7 @@ pub struct Engine {
 struct Timers {
     plan: Instant,
     tell: Instant,
+    have: Instant,
     tidy: Instant,
     tail: Instant,
     report: Instant,
@@ -203,6 +205,7 @@ impl Engine {
             timers: Timers {
                 plan: Instant::NEVER,
                 tell: Instant::NEVER,
+                have: Instant::NEVER,
                 tidy: now,
                 tail: Instant::NEVER,
                 report: now,
@@ -261,7 +264,11 @@ impl Engine {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.count_sent();
-        self.out.pop_front().or_else(|| self.next_frame())
+        let next = self.out.pop_front().or_else(|| self.next_frame());
+        if next.is_none() && self.tell_haves() {
+            return self.out.pop_front().or_else(|| self.next_frame());
+        }
+        next
     }
 
     /// The next item for the sink, if there is one.
@@ -290,8 +297,8 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let timers = &self.timers;
-        let soonest = [timers.plan, timers.tell, timers.tidy, timers.tail].into_iter().min();
-        let mut soonest = soonest.unwrap_or(Instant::NEVER);
+        let mut soonest = timers.plan.min(timers.tell).min(timers.have);
+        soonest = soonest.min(timers.tidy).min(timers.tail);
         if self.peers.iter().any(|(_, peer)| peer.out.symbols_sendable()) {
             soonest = soonest.min(self.pacer.opens_at());
         }
@@ -340,8 +347,8 @@ impl Engine {
             Lane::Data => {}
             Lane::Control => {
                 self.stats.bytes_control += frame.len() as u64;
-                match Message::decode(frame) {
-                    Ok(message) if ready => self.on_message(key, message),
+                match Message::decode(frame.clone()) {
+                    Ok(message) if ready => self.on_message(key, message, frame),
                     // It crossed our farewell on the way.
                     Ok(Message::Hello(_)) if turned_away => {}
                     Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
@@ -354,7 +361,7 @@ impl Engine {
         }
     }
 
-    fn on_message(&mut self, from: PeerKey, message: Message) {
+    fn on_message(&mut self, from: PeerKey, message: Message, frame: Bytes) {
         match message {
             Message::Hello(_) => self.ban(from, Offence::BrokenFrame),
             Message::Farewell { reason, peers } => self.on_farewell(from, reason, &peers),
@@ -371,8 +378,8 @@ impl Engine {
             Message::Unsubscribe { stripes } => self.on_unsubscribe(from, stripes),
             Message::Feed { stripe, path } => self.on_feed(from, stripe, path),
             Message::Refuse { stripe, reason } => self.on_refuse(from, stripe, reason),
-            Message::Manifest(record) => self.on_manifest(from, record),
-            Message::Page { id, index, leaves } => self.on_page(from, id, index, &leaves),
+            Message::Manifest(record) => self.on_manifest(from, &record, frame),
+            Message::Pages { id, first, leaves } => self.on_pages(from, id, first, &leaves, &frame),
             Message::Have(haves) => self.on_have(from, &haves),
             Message::Request { id, spans } => self.on_request(from, id, &spans),
             Message::Busy { id, spans } => self.on_busy(from, id, &spans),

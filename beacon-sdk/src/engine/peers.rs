@@ -31,9 +31,9 @@ pub(super) struct Peer {
     /// Symbols requested and not yet answered, and how many may be.
     pub(super) asked: u16,
     window: u16,
-    /// Segments whose holdings it has not been told of.
+    /// Segments whose holdings it has not been told of; and when it is to be.
     pub(super) untold: Vec<SegmentId>,
-    pub(super) untold_since: Instant,
+    pub(super) tell_at: Instant,
     /// When it last asked for the tail.
     pub(super) tail_asked: Instant,
     /// Symbols of it that wait for their manifest.
@@ -102,7 +102,7 @@ impl Peer {
             asked: 0,
             window: WINDOW_START,
             untold: Vec::new(),
-            untold_since: now,
+            tell_at: Instant::NEVER,
             tail_asked: Instant::ZERO,
             quarantined: 0,
             pushes: 0,
@@ -118,6 +118,14 @@ impl Peer {
     /// Symbols that may be requested now.
     pub(super) const fn room(&self) -> u16 {
         self.window.saturating_sub(self.asked)
+    }
+
+    /// Stripes of the stream that nobody pushes to it, so that it has to ask for them.
+    pub(super) fn unfed(&self) -> u32 {
+        // The last is the repair stripe, which not everyone takes.
+        let Some((_, stream)) = self.status.depth.split_last() else { return u32::MAX };
+        let unfed = (0_u8..).zip(stream).filter(|(_, depth)| **depth == u8::MAX);
+        unfed.fold(0, |mask, (stripe, _)| mask | 1 << stripe)
     }
 
     /// A requested symbol came.

@@ -20,7 +20,7 @@ pub(super) const NAK_GUARD: Duration = Duration::from_millis(10);
 /// jitter of a home line.)
 pub(super) const GAP_GUARD: Duration = Duration::from_millis(20);
 /// How long a manifest may lag behind its symbols before it is asked for.
-pub(super) const FETCH_GUARD: Duration = Duration::from_millis(30);
+const FETCH_GUARD: Duration = Duration::from_millis(30);
 /// How often a manifest is asked for at most.
 const FETCH_PAUSE: Duration = Duration::from_millis(200);
 /// Segments that a scheduler is shown at most: those with the earliest deadlines.
@@ -328,15 +328,26 @@ impl Engine {
         }
     }
 
+    /// How long the manifest of a segment may lag behind its symbols. Where it is pushed it may
+    /// have a longer way than they, and a second copy is the dearest of all control frames.
+    pub(super) fn fetch_guard(&self, id: SegmentId) -> Duration {
+        let pushed = self.feeds.stripes[usize::from(self.feeds.stripe_of_records(id))].parent;
+        let patience = if pushed.is_some() { self.config.overdue / 4 } else { FETCH_GUARD };
+        patience.max(FETCH_GUARD)
+    }
+
     /// Asks for manifests and pages that symbols wait for, or that neighbours have and nobody
     /// pushes.
     fn fetch_manifests(&mut self) {
         let now = self.now;
         let mut wanted = self.quarantine.waiting(now - FETCH_GUARD);
+        wanted.retain(|(id, since, _)| *since + self.fetch_guard(*id) <= now);
         let overdue = self.config.overdue;
         for (id, segment) in self.store.iter() {
-            let unpaged =
-                segment.content.as_ref().is_none_or(|c| !c.paged() && c.since + FETCH_GUARD <= now);
+            let unpaged = segment
+                .content
+                .as_ref()
+                .is_none_or(|c| !c.paged() && c.since + self.fetch_guard(id) <= now);
             let heard = segment
                 .holders
                 .iter()
@@ -346,10 +357,10 @@ impl Engine {
                 && wanted_here
                 && let Some(holder) = heard.max_by_key(|holder| holder.mask & HAVE_COMPLETE)
             {
-                wanted.push((id, holder.peer));
+                wanted.push((id, now, holder.peer));
             }
         }
-        for (id, key) in wanted {
+        for (id, _, key) in wanted {
             let Some(segment) = self.store.hear(id) else { continue };
             let paged = segment.content.as_ref().is_some_and(super::content::Content::paged);
             if paged || segment.fetched + FETCH_PAUSE > now {

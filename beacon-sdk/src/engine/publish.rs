@@ -241,12 +241,12 @@ impl Engine {
             .zip(&frames)
             .map(|(esi, frame)| hasher.leaf(esi, &frame[SYMBOL_HEADER_LEN..]))
             .collect();
-        let pages: Vec<Bytes> =
-            leaves.chunks(PAGE_LEAVES).map(|page| page.concat().into()).collect();
+        let all = Bytes::from(leaves.concat());
         let digests = if Manifest::is_flat(&layout) {
             leaves
         } else {
-            (0_u8..).zip(&pages).map(|(index, page)| hasher.page(index, page)).collect()
+            let pages = (0_u8..).zip(all.chunks(PAGE_LEAVES * 32));
+            pages.map(|(index, page)| hasher.page(index, page)).collect()
         };
         let manifest = Manifest {
             id,
@@ -267,14 +267,11 @@ impl Engine {
         self.player.clock(&manifest, self.now);
         let frame = Message::Manifest(manifest.seal(self.broadcast, &self.identity)).encode();
         let mut content = Content::new(manifest, frame, hasher, stripes, self.now);
-        if content.paged() {
-            // Flat: the manifest has all leaf hashes.
-        } else {
-            for (index, page) in (0_u8..).zip(&pages) {
-                content.page(index, page);
-            }
+        // Where the manifest has all leaf hashes there are no pages.
+        if !content.paged() {
+            content.accept_pages(0, &all);
         }
-        let records: Vec<Bytes> = content.records().cloned().collect();
+        let records = content.records();
         for (esi, frame) in (0_u16..).zip(&frames) {
             content.keep(esi, frame.clone());
         }

@@ -49,6 +49,8 @@ impl Engine {
             }
             self.send(from, &answer);
         }
+        // What was pushed before it came is missing there: it may ask for it.
+        self.tell_by(from, self.now);
         self.tell_soon();
     }
 
@@ -177,8 +179,10 @@ impl Engine {
     }
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.status = status;
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.status = status;
+        if peer.unfed() != 0 {
+            self.tell_by(from, self.now);
         }
         self.plan_by(self.now + self.config.plan_interval / 4);
     }
@@ -186,8 +190,7 @@ impl Engine {
     /// Manifests and pages of a segment travel with the stripe of its first symbol, so that they
     /// come once and the load of carrying them goes round.
     pub(super) fn pass_on_record(&mut self, id: SegmentId, frame: &Bytes, except: Option<PeerKey>) {
-        let Some(content) = self.store.content(id) else { return };
-        let stripe = content.stripe(0);
+        let stripe = self.feeds.stripe_of_records(id);
         let children: Vec<PeerKey> = self.feeds.children.of(stripe).collect();
         for child in children {
             if Some(child) != except && self.takes(child, id) {

@@ -71,6 +71,9 @@ impl Engine {
         self.stats.bytes_uploaded += u64::from(bytes);
         let Some(peer) = self.peers.get_mut(to) else { return };
         peer.sent += u64::from(bytes);
+        if peer.out.symbols() == 0 {
+            self.timers.have = self.timers.have.min(peer.tell_at);
+        }
         let transfer = Transfer { peer: peer.id, sent: bytes, received: 0 };
         self.parts.ledger.record(self.now, transfer);
     }

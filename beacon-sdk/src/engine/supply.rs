@@ -1,14 +1,11 @@
-//! Telling neighbours what is held, and serving what they ask for.
+//! Hearing what neighbours hold, and serving what they ask for.
 
 use super::Engine;
 use super::outbox::SYMBOLS_BUSY;
-use super::peers::Peer;
 use super::store::Holder;
 use crate::id::{SegmentId, TrackId};
 use crate::plugin::{Feedback, Observation, PeerKey};
-use crate::time::Instant;
-use crate::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message, SPANS_MAX, Span, Status};
-use bytes::Bytes;
+use crate::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message, SPANS_MAX, Span};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -16,119 +13,8 @@ use std::collections::BTreeMap;
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
 /// What may wait for a limited uplink before requests are answered busy (theory.md §2.1).
 const QUEUE_MAX: Duration = Duration::from_millis(100);
-/// How many telling rounds a neighbour with symbols still queued is left out of: "have" also
-/// tells a child that a stripe has been sent, so it should follow the symbols.
-const TELL_PATIENCE: u32 = 400;
 
 impl Engine {
-    // ---- telling
-
-    /// Something that neighbours should know has changed.
-    pub(super) fn tell_soon(&mut self) {
-        self.timers.tell = self.timers.tell.min(self.now + self.tell_interval());
-    }
-
-    fn tell_interval(&self) -> Duration {
-        self.config.plan_interval / 2
-    }
-
-    /// The holding of a segment may have changed: everyone is to be told when it has, but for the
-    /// origin, which needs nothing.
-    pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
-        let Some(content) = self.store.content_mut(id) else { return };
-        if content.told == mask || self.config.upload_bps == Some(0) {
-            return;
-        }
-        content.told = mask;
-        let (now, origin) = (self.now, self.broadcast.publisher);
-        let others = |peer: &Peer| peer.ready && peer.id != origin;
-        for (_, peer) in self.peers.iter_mut().filter(|(_, peer)| others(peer)) {
-            if peer.untold.is_empty() {
-                peer.untold_since = now;
-            }
-            if !peer.untold.contains(&id) {
-                peer.untold.push(id);
-            }
-        }
-        self.tell_soon();
-    }
-
-    /// A new neighbour is told of all that is held.
-    pub(super) fn tell_everything(&mut self, to: PeerKey) {
-        let held: Vec<SegmentId> = self
-            .store
-            .iter()
-            .filter(|(_, segment)| segment.content.as_ref().is_some_and(|c| c.mask() != 0))
-            .map(|(id, _)| id)
-            .collect();
-        let origin = self.broadcast.publisher;
-        if self.config.upload_bps == Some(0) {
-            return;
-        }
-        if let Some(peer) = self.peers.get_mut(to).filter(|peer| peer.id != origin) {
-            peer.untold = held;
-        }
-        self.flush_haves(to);
-    }
-
-    /// Sends what is due to be told.
-    pub(super) fn tell(&mut self) {
-        self.timers.tell = Instant::NEVER;
-        self.tell_status();
-        let patience = self.tell_interval() * TELL_PATIENCE;
-        let waiting: Vec<(PeerKey, bool)> = self
-            .peers
-            .ready()
-            .filter(|(_, peer)| !peer.untold.is_empty())
-            .map(|(key, peer)| {
-                let waited = peer.untold_since + patience <= self.now;
-                (key, peer.out.symbols() == 0 || waited)
-            })
-            .collect();
-        for (key, due) in waiting {
-            if due {
-                self.flush_haves(key);
-            } else {
-                self.tell_soon();
-            }
-        }
-    }
-
-    /// Tells everyone the status when it has changed.
-    pub(super) fn tell_status(&mut self) {
-        let status = self.current_status();
-        if status == self.status {
-            return;
-        }
-        self.status = status.clone();
-        let all: Vec<PeerKey> = self.peers.ready().map(|(key, _)| key).collect();
-        let frame = Message::Status(status).encode();
-        for key in all {
-            self.send_frame(key, frame.clone());
-        }
-    }
-
-    fn flush_haves(&mut self, to: PeerKey) {
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        let ids = core::mem::take(&mut peer.untold);
-        let have = |id: SegmentId| Some(Have { id, mask: self.store.content(id)?.mask() });
-        let haves: Vec<Have> = ids.into_iter().filter_map(have).collect();
-        for chunk in haves.chunks(HAVES_MAX) {
-            self.send(to, &Message::Have(chunk.to_vec()));
-        }
-    }
-
-    fn current_status(&self) -> Status {
-        let stripes = 0..self.feeds.count();
-        let depth = |stripe| self.feeds.depth(stripe).unwrap_or(u8::MAX);
-        Status {
-            tracks: if self.description.is_some() { self.tracks } else { 0 },
-            slots: self.config.push_slots,
-            depth: stripes.clone().map(depth).collect(),
-            bar: stripes.map(|stripe| self.feeds.bar(stripe)).collect(),
-        }
-    }
-
     // ---- hearing
 
     pub(super) fn on_have(&mut self, from: PeerKey, haves: &[Have]) {
@@ -149,10 +35,11 @@ impl Engine {
                 None => segment.holders.push(Holder { peer: from, mask: have.mask, since: now }),
             }
             let whole = segment.content.as_ref().is_some_and(super::content::Content::complete);
-            if have.mask & HAVE_COMPLETE != 0
-                && let Some(peer) = self.peers.get_mut(from)
-            {
-                peer.out.cancel(have.id);
+            if have.mask & HAVE_COMPLETE != 0 {
+                if let Some(peer) = self.peers.get_mut(from) {
+                    peer.out.cancel(have.id);
+                }
+                self.need_not_tell(from, have.id);
             }
             if !whole {
                 self.plan_by(now + super::plan::NAK_GUARD);
@@ -273,8 +160,7 @@ impl Engine {
 
     pub(super) fn on_fetch(&mut self, from: PeerKey, id: SegmentId) {
         let Some(content) = self.store.content(id) else { return self.odd(from) };
-        let frames: Vec<Bytes> = content.records().cloned().collect();
-        for frame in frames {
+        for frame in content.records() {
             self.send_frame(from, frame);
         }
     }
@@ -293,7 +179,7 @@ impl Engine {
         for (track, first) in firsts {
             for (id, segment) in self.store.track(track).filter(|(id, _)| id.seq >= first) {
                 if let Some(content) = &segment.content {
-                    frames.extend(content.records().cloned());
+                    frames.extend(content.records());
                     haves.push(Have { id, mask: content.mask() });
                 }
             }

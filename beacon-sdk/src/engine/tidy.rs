@@ -29,7 +29,7 @@ impl Engine {
             self.plan();
         }
         if self.timers.tell <= now {
-            self.tell();
+            self.tell_status();
         }
     }
 

@@ -11,6 +11,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// Peers named in one message at most.
 pub const PEERS_MAX: usize = 16;
+/// Pages in one [`Message::Pages`] at most: what fits a control frame of 16 KiB.
+pub const PAGES_MAX: usize = 15;
 /// Entries of one [`Message::Have`] at most.
 pub const HAVES_MAX: usize = 64;
 /// Bit of [`Have::mask`]: the peer can supply every committed symbol.
@@ -108,12 +110,12 @@ pub enum Message {
     },
     /// A signed manifest.
     Manifest(Bytes),
-    /// 32 leaf hashes of a segment, fewer on the last page.
-    Page {
+    /// Leaf hashes of a segment: one to [`PAGES_MAX`] consecutive pages of 32, fewer on the last.
+    Pages {
         /// The segment.
         id: SegmentId,
-        /// Which page.
-        index: u8,
+        /// The first page.
+        first: u8,
         /// The hashes, 32 bytes each.
         leaves: Bytes,
     },
@@ -159,7 +161,7 @@ mod kind {
     pub(super) const FEED: u8 = 0x0a;
     pub(super) const REFUSE: u8 = 0x0b;
     pub(super) const MANIFEST: u8 = 0x0c;
-    pub(super) const PAGE: u8 = 0x0d;
+    pub(super) const PAGES: u8 = 0x0d;
     pub(super) const HAVE: u8 = 0x0e;
     pub(super) const REQUEST: u8 = 0x0f;
     pub(super) const BUSY: u8 = 0x10;
@@ -206,9 +208,9 @@ impl Message {
                 out.put_slice(&[kind::REFUSE, *stripe, *reason as u8]);
             }
             Self::Manifest(record) => put_bytes(&mut out, kind::MANIFEST, record),
-            Self::Page { id, index, leaves } => {
-                put_segment(&mut out, kind::PAGE, *id);
-                out.put_u8(*index);
+            Self::Pages { id, first, leaves } => {
+                put_segment(&mut out, kind::PAGES, *id);
+                out.put_u8(*first);
                 out.put_slice(leaves);
             }
             Self::Have(entries) => encode_have(&mut out, entries),
@@ -251,7 +253,7 @@ impl Message {
             kind::FEED => decode_feed(r)?,
             kind::REFUSE => Self::Refuse { stripe: stripe(r)?, reason: refusal(r.u8()?)? },
             kind::MANIFEST => Self::Manifest(r.rest()),
-            kind::PAGE => Self::Page { id: segment(r)?, index: r.u8()?, leaves: leaves(r)? },
+            kind::PAGES => Self::Pages { id: segment(r)?, first: r.u8()?, leaves: leaves(r)? },
             kind::HAVE => Self::Have(decode_have(r)?),
             kind::REQUEST => Self::Request { id: segment(r)?, spans: Span::take(r)? },
             kind::BUSY => Self::Busy { id: segment(r)?, spans: Span::take(r)? },
@@ -361,7 +363,7 @@ fn peers(r: &mut Reader) -> Result<Vec<PeerId>, DecodeError> {
 
 fn leaves(r: &mut Reader) -> Result<Bytes, DecodeError> {
     let leaves = r.rest();
-    let whole = leaves.len().is_multiple_of(32) && (32..=1024).contains(&leaves.len());
+    let whole = leaves.len().is_multiple_of(32) && (32..=PAGES_MAX * 1024).contains(&leaves.len());
     if whole { Ok(leaves) } else { Err(DecodeError::Range("leaves")) }
 }
 

@@ -59,10 +59,14 @@ fn record() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..300).prop_map(Bytes::from)
 }
 
-fn page() -> impl Strategy<Value = Message> {
-    (segment(), any::<u8>(), 1..=32_usize, any::<u8>()).prop_map(|(id, index, count, fill)| {
-        Message::Page { id, index, leaves: vec![fill; count * 32].into() }
-    })
+fn pages() -> impl Strategy<Value = Message> {
+    (segment(), any::<u8>(), 1..=PAGES_MAX * 32, any::<u8>()).prop_map(
+        |(id, first, count, fill)| Message::Pages {
+            id,
+            first,
+            leaves: vec![fill; count * 32].into(),
+        },
+    )
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -82,7 +86,7 @@ fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(stripe, path)| Message::Feed { stripe, path }),
         refuse(),
         record().prop_map(Message::Manifest),
-        page(),
+        pages(),
         vec(have, 0..=HAVES_MAX).prop_map(Message::Have),
         (segment(), spans()).prop_map(|(id, spans)| Message::Request { id, spans }),
         (segment(), spans()).prop_map(|(id, spans)| Message::Busy { id, spans }),

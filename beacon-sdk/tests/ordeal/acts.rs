@@ -347,13 +347,15 @@ impl Play<'_> {
             }
             4 => {
                 let depth = self.script.bytes(17).to_vec();
-                let (tracks, open) = (self.mask().into(), stripes(self));
-                Message::Status(Status { tracks, open, depth })
+                let bar = depth.iter().map(|depth| depth.rotate_left(3)).collect();
+                let (tracks, slots) = (self.mask().into(), self.script.u16());
+                Message::Status(Status { tracks, slots, depth, bar })
             }
             5 => Message::Status(Status {
                 tracks: u64::MAX,
-                open: (1 << 17) - 1,
+                slots: u16::MAX,
                 depth: vec![0; 17],
+                bar: vec![0; 17],
             }),
             6 | 7 => Message::Subscribe { stripes: stripes(self), tracks: u64::MAX },
             8 => Message::Unsubscribe { stripes: stripes(self) },

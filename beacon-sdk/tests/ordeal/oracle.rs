@@ -122,8 +122,11 @@ impl Oracle {
                 let manifest = Manifest::open(broadcast, &record).unwrap();
                 self.manifests.insert(manifest.id, manifest);
             }
-            Message::Page { id, index, leaves } => {
-                self.pages.insert((id, index), leaves);
+            Message::Pages { id, first, leaves } => {
+                for (index, at) in (first..).zip((0..leaves.len()).step_by(1024)) {
+                    let page = leaves.slice(at..leaves.len().min(at + 1024));
+                    self.pages.insert((id, index), page);
+                }
             }
             _ => return,
         }

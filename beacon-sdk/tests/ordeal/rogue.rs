@@ -104,8 +104,8 @@ impl Rogue {
         };
         let record = manifest.seal(self.broadcast, &self.publisher);
         self.control(Message::Manifest(record).encode());
-        for (index, leaves) in (0_u8..).zip(pages).filter(|_| !flat) {
-            self.control(Message::Page { id, index, leaves }.encode());
+        for (first, leaves) in (0_u8..).zip(pages).filter(|_| !flat) {
+            self.control(Message::Pages { id, first, leaves }.encode());
         }
         for (esi, symbol) in (0_u16..).zip(padded.chunks(size)) {
             self.data(SymbolHeader { segment: id, esi }.frame(symbol));

@@ -341,3 +341,32 @@ fn who_comes_after_the_end_is_told_so() {
     // What is left of the broadcast, or nothing; and then the end.
     assert_eq!(net.nodes[2].played.last(), Some(&Playout::End));
 }
+
+/// What peers say to each other beside the media: every signed record reaches everyone about
+/// once, and holdings are told to those who lack something.
+#[test]
+fn talk_is_a_small_share_of_the_media() {
+    const VIEWERS: usize = 24;
+    const SECONDS: u64 = 8;
+    const MANIFEST: u8 = 0x0c;
+    let mut net = Net::new(16, VIEWERS, &live(), &limited(live(), 4));
+    net.frame_bytes = 12_500;
+    introduce_all(&mut net, VIEWERS);
+    net.run(ms(8000));
+    let received = |net: &Net| -> u64 {
+        let stats = net.nodes[1..].iter().map(|node| node.engine.stats());
+        stats.map(|stats| stats.bytes_from_origin + stats.bytes_from_peers).sum()
+    };
+    let before = received(&net);
+    net.control.clear();
+    net.run(ms(1000 * SECONDS));
+    let media = received(&net) - before;
+    let control: u64 = net.control.values().map(|(_, bytes)| bytes).sum();
+    // 32 of 1088 bytes are hashes, of the repair symbols too: 3.3 % that cannot be saved.
+    assert!(control * 100 < media * 4, "{control} to {media}: {:?}", net.control);
+    // Two tracks, two segments a second.
+    let manifests = 4 * SECONDS * VIEWERS as u64;
+    let sent = net.control[&MANIFEST].0;
+    assert!(sent * 20 <= manifests * 21, "{sent} manifests for {manifests}");
+    check(&net, 1..=VIEWERS);
+}

@@ -72,7 +72,10 @@ pub struct Net {
     pub log: String,
     pub frames: u64,
     pub sent: u64,
-    frame_bytes: usize,
+    /// Control frames sent, and their bytes, by type.
+    pub control: BTreeMap<u8, (u64, u64)>,
+    /// Bytes of a frame of the picture.
+    pub frame_bytes: usize,
     small: bool,
 }
 
@@ -128,6 +131,7 @@ impl Net {
             log: String::new(),
             frames: 0,
             sent: 0,
+            control: BTreeMap::new(),
             frame_bytes: 4000,
             small: false,
             configs: core::iter::once(origin).chain(vec![config; viewers]).cloned().collect(),
@@ -365,6 +369,10 @@ impl Net {
                     return;
                 }
                 self.sent += frame.len() as u64;
+                if lane == Lane::Control {
+                    let of_kind = self.control.entry(frame[0]).or_default();
+                    *of_kind = (of_kind.0 + 1, of_kind.1 + frame.len() as u64);
+                }
                 let frame = match self.tamper {
                     Some(tamper) => tamper(at, lane, frame),
                     None => frame,

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod program {
+    use beacon_examples::finish;
     use beacon_examples::measure::{chain, crowd, relay};
     use clap::{Parser, Subcommand};
 
@@ -28,15 +29,13 @@ mod program {
     }
 
     pub(super) fn main() -> std::process::ExitCode {
-        let args = Args::parse();
-        beacon_examples::finish::main(async move {
-            match args.measurement {
-                Measurement::Chain(args) => chain::run(args).await,
-                Measurement::Crowd(args) => crowd::run(args).await,
-                Measurement::Relay(args) => relay::run(args).await,
-                Measurement::Copier(args) => relay::copy(args).await,
-            }
-        })
+        match Args::parse().measurement {
+            Measurement::Chain(args) => finish::main(chain::run(args)),
+            Measurement::Crowd(args) => finish::main(crowd::run(args)),
+            Measurement::Relay(args) => finish::main(relay::run(args)),
+            // As a viewer does.
+            Measurement::Copier(args) => finish::main_on_one_thread(relay::copy(args)),
+        }
     }
 }
 

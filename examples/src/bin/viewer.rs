@@ -50,7 +50,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    finish::main(run(args))
+    finish::main_on_one_thread(run(args))
 }
 
 async fn run(args: Args) -> Result<()> {

@@ -55,7 +55,7 @@ impl Traffic {
                 Err(_) => return,
             },
             Lane::Control => match Message::decode(frame.clone()) {
-                Ok(Message::Page { id, .. }) => (id, None),
+                Ok(Message::Pages { id, .. }) => (id, None),
                 Ok(Message::Manifest(record)) => match Manifest::peek(&record) {
                     Ok(id) => (id, None),
                     Err(_) => return,
