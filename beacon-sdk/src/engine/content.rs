@@ -125,6 +125,11 @@ impl Content {
         stripe_of(self.manifest.id.seq, esi, self.manifest.layout.source(), self.stripes)
     }
 
+    /// Symbols of a stripe that are not here.
+    pub(super) fn missing_in(&self, stripe: u8) -> u16 {
+        self.missing.get(usize::from(stripe)).copied().unwrap_or(0)
+    }
+
     /// The frame of a symbol that is here.
     pub(super) fn symbol(&self, esi: u16) -> Option<&Bytes> {
         self.symbols.get(usize::from(esi))?.as_ref()

@@ -25,9 +25,11 @@ mod playout;
 mod publish;
 mod push;
 mod report;
+mod spare;
 mod store;
 mod supply;
 mod tidy;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ use outbox::Pacer;
 use peers::Peers;
 use playout::Player;
 use publish::Publisher;
+use spare::Pushed;
 use std::collections::VecDeque;
 use store::Store;
 
@@ -93,6 +96,7 @@ pub struct Engine {
     publisher: Option<Publisher>,
     description: Option<(Description, Bytes)>,
     quarantine: Quarantine,
+    pushed: Pushed,
     pacer: Pacer,
     out: VecDeque<Output>,
     stats: Stats,
@@ -178,6 +182,7 @@ impl Engine {
             publisher,
             description: None,
             quarantine: Quarantine::default(),
+            pushed: Pushed::default(),
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
             stats: Stats::default(),

@@ -4,7 +4,7 @@ use super::Engine;
 use super::outbox::SYMBOLS_BUSY;
 use super::peers::Peer;
 use super::store::Holder;
-use crate::id::{SegmentId, TrackId};
+use crate::id::{PeerId, SegmentId, TrackId};
 use crate::plugin::{Feedback, Observation, PeerKey};
 use crate::time::Instant;
 use crate::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message, SPANS_MAX, Span, Status};
@@ -30,16 +30,22 @@ impl Engine {
         self.config.plan_interval / 2
     }
 
-    /// The holding of a segment may have changed: everyone is to be told when it has, but for the
-    /// origin, which needs nothing.
+    /// Whether a neighbour has a use for what this peer holds: the origin needs nothing, but for
+    /// planning what to push.
+    fn to_tell(&self, peer: PeerId) -> bool {
+        peer != self.broadcast.publisher || self.parts.scheduler.wants_spare()
+    }
+
+    /// The holding of a segment may have changed: everyone is to be told when it has.
     pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
         let Some(content) = self.store.content_mut(id) else { return };
         if content.told == mask {
             return;
         }
         content.told = mask;
-        let (now, origin) = (self.now, self.broadcast.publisher);
-        let others = |peer: &Peer| peer.ready && peer.id != origin;
+        let now = self.now;
+        let spared = (!self.to_tell(self.broadcast.publisher)).then_some(self.broadcast.publisher);
+        let others = |peer: &Peer| peer.ready && Some(peer.id) != spared;
         for (_, peer) in self.peers.iter_mut().filter(|(_, peer)| others(peer)) {
             if peer.untold.is_empty() {
                 peer.untold_since = now;
@@ -59,8 +65,8 @@ impl Engine {
             .filter(|(_, segment)| segment.content.as_ref().is_some_and(|c| c.mask() != 0))
             .map(|(id, _)| id)
             .collect();
-        let origin = self.broadcast.publisher;
-        if let Some(peer) = self.peers.get_mut(to).filter(|peer| peer.id != origin) {
+        let told = self.peers.get(to).is_some_and(|peer| self.to_tell(peer.id));
+        if let Some(peer) = self.peers.get_mut(to).filter(|_| told) {
             peer.untold = held;
         }
         self.flush_haves(to);
@@ -126,7 +132,7 @@ impl Engine {
     // ---- hearing
 
     pub(super) fn on_have(&mut self, from: PeerKey, haves: &[Have]) {
-        if self.publisher.is_some() {
+        if self.publisher.is_some() && !self.parts.scheduler.wants_spare() {
             return;
         }
         let now = self.now;
