@@ -8,8 +8,8 @@ mod good;
 
 use beacon_sdk::conformance::{RendezvousFixture, SinkFixture, SourceFixture, TransportFixture};
 use beacon_sdk::memory::{MemoryNetwork, MemoryRendezvous};
-use beacon_sdk::policy::{DeadlineFirst, MeshScore, OpenLedger, Plain, PushPull, RarestFirst};
-use beacon_sdk::{Config, Identity, PeerId, Rendezvous, Sink, Source, Transport};
+use beacon_sdk::policy::{self, MeshScore, OpenLedger, Plain};
+use beacon_sdk::{Config, Identity, PeerId, Rendezvous, Scheduler, Sink, Source, Transport};
 use good::{Clip, Greedy, Recorder};
 
 struct Memory(MemoryNetwork);
@@ -54,16 +54,38 @@ mod greedy {
     beacon_sdk::scheduler_conformance!(|| super::Greedy);
 }
 
-mod push_pull {
-    beacon_sdk::scheduler_conformance!(|| super::PushPull::new(&super::Config::default()));
+/// The suite for a scheduler of [`policy::NAMES`].
+macro_rules! built_in {
+    ($($module:ident $name:literal)*) => {
+        $(mod $module {
+            beacon_sdk::scheduler_conformance!(|| super::built_in($name));
+        })*
+
+        #[test]
+        fn every_scheduler_runs_the_suite() {
+            assert_eq!([$($name),*], policy::NAMES);
+            assert!(policy::scheduler("fastest", &Config::default()).is_none());
+        }
+    };
 }
 
-mod rarest_first {
-    beacon_sdk::scheduler_conformance!(super::RarestFirst::default);
+fn built_in(name: &str) -> Box<dyn Scheduler> {
+    let scheduler = policy::scheduler(name, &Config::default()).unwrap();
+    assert_eq!(scheduler.name(), name);
+    scheduler
 }
 
-mod deadline_first {
-    beacon_sdk::scheduler_conformance!(super::DeadlineFirst::default);
+built_in! {
+    push_pull "push-pull"
+    rarest_first "rarest-first"
+    deadline_first "deadline-first"
+    latest_useful "latest-useful"
+    random_useful "random-useful"
+    hybrid "hybrid"
+    pipelined_pull "pipelined-pull"
+    nak_driven "nak-driven"
+    fountain "fountain"
+    multi_tree "multi-tree"
 }
 
 mod mesh_score {

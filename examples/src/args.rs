@@ -1,6 +1,6 @@
 //! Options that the programs have in common.
 
-use beacon_sdk::Profile;
+use beacon_sdk::{Profile, policy};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +44,15 @@ pub fn megabits(text: &str) -> Result<u64, String> {
     } else {
         Err("must be above zero".to_owned())
     }
+}
+
+/// The name of a scheduler that comes with the SDK.
+///
+/// # Errors
+/// When there is none of that name; says which there are.
+pub fn scheduler(name: &str) -> Result<&'static str, String> {
+    let known = policy::NAMES.into_iter().find(|known| *known == name);
+    known.ok_or_else(|| format!("no scheduler {name:?}: use one of {}", policy::NAMES.join(", ")))
 }
 
 /// What every program's help ends with.

@@ -3,7 +3,9 @@
 use super::PROMPT;
 use super::views::{empty, huge, plausible, wild};
 use crate::id::SegmentId;
-use crate::plugin::{Feedback, MeshView, MissingState, Need, PeerKey, Plan, PlanAction, Scheduler};
+use crate::plugin::{
+    Feedback, MeshView, MissingState, Need, PeerKey, Plan, PlanAction, Scheduler, Spare,
+};
 use crate::rng::Rng;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -84,8 +86,12 @@ pub fn h02_asks_only_holders<S: Scheduler>(make: impl Fn() -> S) {
                     peer.offers.checked_shr((*stripe).into()).is_some_and(|offers| offers & 1 == 1)
                 }),
                 PlanAction::Unsubscribe { .. } => true,
+                PlanAction::Push { peer, segment, esis } => esis.iter().all(|esi| {
+                    let offered = |spare: &&Spare| spare.peer == *peer && spare.id == *segment;
+                    view.spares.iter().filter(offered).any(|spare| spare.esis.contains(esi))
+                }),
             };
-            assert!(kept, "H02: {action:?} asks for what is not held in view {number}: {view:#?}");
+            assert!(kept, "H02: {action:?} asks for what is not held, or pushes what nobody lacks, in view {number}: {view:#?}");
         }
         feed(&mut scheduler, &view, &plan, &mut rng(2, number));
     }
@@ -114,7 +120,7 @@ pub fn h03_progress<S: Scheduler>(make: impl Fn() -> S) {
         let plan = plan(&mut make(), &view, number);
         let asks = plan.actions().iter().any(|action| match action {
             PlanAction::Request { esis, .. } => !esis.is_empty(),
-            PlanAction::Subscribe { .. } => true,
+            PlanAction::Subscribe { .. } | PlanAction::Push { .. } => true,
             PlanAction::Unsubscribe { .. } => false,
         });
         let later = plan.wakes_at().is_some_and(|at| at > view.now);
@@ -157,7 +163,7 @@ pub fn h05_no_panic_on_any_view<S: Scheduler>(make: impl Fn() -> S) {
     }
 }
 
-/// No symbol is asked for twice in one plan.
+/// No symbol is asked for twice in one plan, nor pushed twice to one neighbour.
 pub fn h06_asks_once<S: Scheduler>(make: impl Fn() -> S) {
     let mut scheduler = make();
     for number in 0..VIEWS {
@@ -165,9 +171,14 @@ pub fn h06_asks_once<S: Scheduler>(make: impl Fn() -> S) {
         let plan = plan(&mut scheduler, &view, number);
         let mut asked = BTreeSet::new();
         for action in plan.actions() {
-            let PlanAction::Request { segment, esis, .. } = action else { continue };
+            // A symbol is asked of one neighbour; it may be pushed to several.
+            let (segment, esis, to) = match action {
+                PlanAction::Request { segment, esis, .. } => (segment, esis, None),
+                PlanAction::Push { peer, segment, esis } => (segment, esis, Some(*peer)),
+                _ => continue,
+            };
             for esi in esis {
-                let new = asked.insert((*segment, *esi));
+                let new = asked.insert((*segment, *esi, to));
                 assert!(new, "H06: symbol {esi} of {segment} twice in view {number}: {view:#?}");
             }
         }

@@ -3,7 +3,8 @@
 use crate::id::{PeerId, SegmentId, TrackId};
 use crate::identity::PublicKey;
 use crate::plugin::{
-    MeshView, MissingState, Need, PeerKey, PeerView, Score, StripeView, stripe_of,
+    MeshView, MissingState, Need, PeerKey, PeerView, SPARE_SYMBOLS_MAX, Score, Spare, StripeView,
+    stripe_of,
 };
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -61,12 +62,12 @@ fn need(rng: &mut Rng, seq: u32, peers: usize, stripes: u8) -> Need {
             holders.push((PeerKey(narrow(key)), mask(rng) & all & ((2 << stripes) - 1)));
         }
     }
-    let mut missing = Vec::new();
+    let (mut missing, mut expected) = (Vec::new(), 0);
     for esi in 0..source + source / 8 {
         let bit = 1 << stripe_of(seq, esi, source, stripes);
         let holder = holders.iter().find(|(_, held)| held & bit != 0);
         match (rng.below(5), holder) {
-            (0, _) => missing.push((esi, MissingState::Expected)),
+            (0, _) => expected += 1,
             (1, Some((key, _))) => missing.push((esi, MissingState::Lost(*key))),
             (2 | 3, _) => missing.push((esi, MissingState::Open)),
             _ => {}
@@ -78,10 +79,24 @@ fn need(rng: &mut Rng, seq: u32, peers: usize, stripes: u8) -> Need {
         deadline: NOW + Duration::from_millis(2000 + 100 * u64::from(seq % 64)),
         since: NOW - Duration::from_millis(u64::from(rng.below(1000))),
         wanted: narrow(wanted),
+        expected,
         missing,
         holders,
         source,
     }
+}
+
+/// What neighbour `key` lacks of a segment.
+fn spare(key: usize, seq: u32, reserved: bool, esis: core::ops::Range<u16>) -> Option<Spare> {
+    let lacking = esis.len() as u16;
+    (lacking > 0).then(|| Spare {
+        peer: PeerKey(narrow(key)),
+        id: segment(seq),
+        deadline: NOW + Duration::from_millis(2000 + 100 * u64::from(seq)),
+        reserved,
+        lacking,
+        esis: esis.take(SPARE_SYMBOLS_MAX).collect(),
+    })
 }
 
 /// A view as an engine could give it.
@@ -102,7 +117,19 @@ pub(super) fn plausible(rng: &mut Rng) -> MeshView {
     let stripes = stripes.collect();
     let needs = 0..rng.below(8);
     let needs = needs.map(|seq| need(rng, seq, count, stripe_count)).collect();
-    MeshView { now: NOW, stripes, peers, needs, stripe_count }
+    let mut spares = Vec::new();
+    for seq in (0..4).rev() {
+        for key in 0..count {
+            // Twice at most: what is reserved, and what is not; no symbol is in both.
+            let (cut, end) = (below(rng, 64), 64 + below(rng, 64));
+            if rng.below(2) > 0 {
+                spares.extend(spare(key, seq, true, 0..cut));
+                spares.extend(spare(key, seq, false, cut..end));
+            }
+        }
+    }
+    let push_room = below(rng, 200);
+    MeshView { now: NOW, stripes, peers, needs, stripe_count, spares, push_room }
 }
 
 /// Some of every kind of nonsense: unknown keys, masks and stripes out of range, disorder,
@@ -122,6 +149,7 @@ pub(super) fn wild(rng: &mut Rng) -> MeshView {
         need.since = [Instant::ZERO, Instant::NEVER][rng.below(2) as usize];
         need.source = extreme[rng.below(3) as usize];
         need.wanted = extreme[rng.below(3) as usize];
+        need.expected = extreme[rng.below(3) as usize];
         need.holders.push((PeerKey(below(rng, u16::MAX)), mask(rng)));
         need.missing.push((u16::MAX, MissingState::Lost(PeerKey(u16::MAX))));
         need.missing.push((0, MissingState::Open));
@@ -133,6 +161,13 @@ pub(super) fn wild(rng: &mut Rng) -> MeshView {
         stripe.parent = Some(PeerKey(below(rng, u16::MAX)));
         stripe.lag = Duration::MAX;
     }
+    view.push_room = extreme[rng.below(3) as usize];
+    for spare in &mut view.spares {
+        spare.peer = PeerKey(below(rng, u16::MAX));
+        spare.lacking = extreme[rng.below(3) as usize];
+        spare.deadline = [Instant::ZERO, NOW, Instant::NEVER][rng.below(3) as usize];
+    }
+    rng.shuffle(&mut view.spares);
     view.stripe_count = [0, 1, 16, 32, u8::MAX][rng.below(5) as usize];
     view.now = [Instant::ZERO, NOW, Instant::NEVER][rng.below(3) as usize];
     let twins: Vec<Need> = view.needs.first().cloned().into_iter().collect();
@@ -155,6 +190,8 @@ pub(super) fn empty() -> MeshView {
         peers: Vec::new(),
         needs: Vec::new(),
         stripe_count: 0,
+        spares: Vec::new(),
+        push_room: 0,
     }
 }
 
@@ -167,6 +204,7 @@ pub(super) fn huge(rng: &mut Rng, peers: usize, needs: u32, missing: u16) -> Mes
         deadline: NOW + Duration::from_millis(2000 + u64::from(seq)),
         since: NOW,
         wanted: missing,
+        expected: 0,
         missing: (0..missing).map(|esi| (esi, MissingState::Open)).collect(),
         holders: if needs == 1 {
             (0..peers).map(|key| (PeerKey(narrow(key)), held)).collect()
@@ -189,5 +227,10 @@ pub(super) fn huge(rng: &mut Rng, peers: usize, needs: u32, missing: u16) -> Mes
         peers: (0..peers).map(|key| peer(rng, key, STRIPES)).collect(),
         needs: (0..needs).map(one).collect(),
         stripe_count: STRIPES,
+        spares: (0..needs)
+            .rev()
+            .filter_map(|seq| spare(seq as usize % peers.max(1), seq, seq % 2 == 0, 0..missing))
+            .collect(),
+        push_room: u16::MAX,
     }
 }

@@ -144,6 +144,11 @@ impl Content {
         stripe_of(self.manifest.id.seq, esi, self.manifest.layout.source(), self.stripes)
     }
 
+    /// Symbols of a stripe that are not here.
+    pub(super) fn missing_in(&self, stripe: u8) -> u16 {
+        self.missing.get(usize::from(stripe)).copied().unwrap_or(0)
+    }
+
     /// The frame of a symbol that is here.
     pub(super) fn symbol(&self, esi: u16) -> Option<&Bytes> {
         self.symbols.get(usize::from(esi))?.as_ref()
@@ -264,10 +269,14 @@ impl Content {
         skips
     }
 
-    /// Whether the parent has gone past a missing symbol since before `since`.
-    pub(super) fn skipped(&self, esi: u16, since: Instant) -> bool {
-        let edge = &self.edges[usize::from(self.stripe(esi))];
-        esi < edge.esi && edge.skipped.is_some_and(|skipped| skipped <= since)
+    /// Whether the parent has left out symbols of a stripe, and has gone on for a while.
+    pub(super) fn gap(&self, stripe: u8, since: Instant) -> bool {
+        self.edges[usize::from(stripe)].skipped.is_some_and(|skipped| skipped <= since)
+    }
+
+    /// Whether a missing symbol is one that the parent has gone past.
+    pub(super) fn skipped(&self, esi: u16) -> bool {
+        esi < self.edges[usize::from(self.stripe(esi))].esi
     }
 
     /// The stripe's parent lacks a symbol itself.

@@ -29,10 +29,12 @@ mod publish;
 mod push;
 mod report;
 mod send;
+mod spare;
 mod store;
 mod supply;
 mod tell;
 mod tidy;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -61,6 +63,7 @@ use peers::Peers;
 use playout::Player;
 use publish::Publisher;
 use send::Handed;
+use spare::Pushed;
 use std::collections::VecDeque;
 use store::Store;
 
@@ -99,6 +102,7 @@ pub struct Engine {
     publisher: Option<Publisher>,
     description: Option<(Description, Bytes)>,
     quarantine: Quarantine,
+    pushed: Pushed,
     pacer: Pacer,
     out: VecDeque<Output>,
     stats: Stats,
@@ -193,6 +197,7 @@ impl Engine {
             publisher,
             description: None,
             quarantine: Quarantine::default(),
+            pushed: Pushed::default(),
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
             stats: Stats::default(),

@@ -1,15 +1,9 @@
 //! Asking the scheduler what to take from whom, and doing as much of it as is allowed.
 
 use super::Engine;
-use super::children::CLOSED;
 use super::content::Asked;
-use super::store::Segment;
-use crate::config::DEPTH_MAX;
 use crate::id::SegmentId;
-use crate::plugin::{
-    Feedback, MeshView, MissingState, Need, Observation, PeerKey, PeerView, Plan, PlanAction,
-    StripeView,
-};
+use crate::plugin::{Feedback, Observation, PeerKey, Plan, PlanAction};
 use crate::time::Instant;
 use crate::wire::{HAVE_COMPLETE, Message, Span};
 use core::time::Duration;
@@ -23,8 +17,6 @@ pub(super) const GAP_GUARD: Duration = Duration::from_millis(20);
 const FETCH_GUARD: Duration = Duration::from_millis(30);
 /// How often a manifest is asked for at most.
 const FETCH_PAUSE: Duration = Duration::from_millis(200);
-/// Segments that a scheduler is shown at most: those with the earliest deadlines.
-const NEEDS_MAX: usize = 256;
 
 impl Engine {
     /// Plans at `at` or before.
@@ -35,210 +27,43 @@ impl Engine {
     /// One round of planning.
     pub(super) fn plan(&mut self) {
         self.timers.plan = Instant::NEVER;
-        if self.publisher.is_some() || self.description.is_none() {
+        let (origin, pushes) = (self.publisher.is_some(), self.parts.scheduler.wants_spare());
+        if self.description.is_none() || origin && !pushes {
             return;
         }
-        self.expire_requests();
-        self.fetch_manifests();
-        for (stripe, peer) in self.feeds.expire(self.now) {
-            self.send(peer, &Message::Unsubscribe { stripes: 1 << stripe });
+        if pushes {
+            self.sweep_pushed();
+        }
+        if !origin {
+            self.expire_requests();
+            self.fetch_manifests();
+            for (stripe, peer) in self.feeds.expire(self.now) {
+                self.send(peer, &Message::Unsubscribe { stripes: 1 << stripe });
+            }
         }
         let view = self.view();
         let mut plan = Plan::default();
         self.parts.scheduler.plan(&view, &mut self.rng, &mut plan);
-        for action in plan.actions().to_vec() {
+        if let Some(at) = plan.wakes_at() {
+            self.plan_by(at.max(self.now + Duration::from_millis(1)));
+        }
+        for action in plan.into_actions() {
             match action {
                 PlanAction::Request { peer, segment, esis } => self.request(peer, segment, &esis),
                 PlanAction::Subscribe { stripe, peer } => self.subscribe(stripe, peer),
                 PlanAction::Unsubscribe { stripe } => self.unsubscribe(stripe),
+                PlanAction::Push { peer, segment, esis } => self.push(peer, segment, &esis),
             }
         }
-        if let Some(at) = plan.wakes_at() {
-            self.plan_by(at.max(self.now + Duration::from_millis(1)));
+        if pushes && (view.push_room == 0 || !view.spares.is_empty()) {
+            self.push_soon();
         }
-        let fed = view.stripes.iter().all(|stripe| stripe.parent.is_some());
+        let repair = self.config.push_repair;
+        let fed = view.stripes.iter().all(|s| s.parent.is_some() || s.repair && !repair);
         let busy = !view.needs.is_empty() || !fed;
         if busy && self.peers.ready().next().is_some() {
             self.plan_by(self.now + self.config.plan_interval);
         }
-    }
-
-    // ---- the view
-
-    fn view(&self) -> MeshView {
-        let needs = self.needs();
-        MeshView {
-            now: self.now,
-            stripes: self.stripe_views(&needs),
-            peers: self.peers.ready().map(|(key, _)| self.peer_view(key)).collect(),
-            needs,
-            stripe_count: self.feeds.count() - 1,
-        }
-    }
-
-    fn peer_view(&self, key: PeerKey) -> PeerView {
-        // Called with keys of ready peers only; a missing one would be an empty offer.
-        let Some(peer) = self.peers.get(key) else {
-            return PeerView {
-                key,
-                id: self.me,
-                score: crate::Score::default(),
-                rtt: Duration::ZERO,
-                window: 0,
-                outstanding: 0,
-                offers: 0,
-                depth: Vec::new(),
-            };
-        };
-        let wanted = self.tracks & !peer.status.tracks == 0;
-        let offered = |stripe: &u8| {
-            let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
-            wanted
-                && peer.status.bar.get(usize::from(*stripe)).is_some_and(|bar| {
-                    *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe)
-                })
-                && depth < DEPTH_MAX
-                && peer.takes >> stripe & 1 == 0
-                && !self.feeds.paused(*stripe, key, self.now)
-        };
-        PeerView {
-            key,
-            id: peer.id,
-            score: self.parts.scorer.score(self.now, peer.id),
-            rtt: peer.rtt.smoothed(),
-            window: peer.room(),
-            outstanding: peer.asked,
-            offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
-            depth: peer.status.depth.clone(),
-        }
-    }
-
-    fn stripe_views(&self, needs: &[Need]) -> Vec<StripeView> {
-        let last = self.feeds.count() - 1;
-        let mut late = vec![false; self.feeds.stripes.len()];
-        for need in needs.iter().filter(|need| need.since + self.overdue() <= self.now) {
-            for (esi, _) in &need.missing {
-                let stripe = crate::plugin::stripe_of(need.id.seq, *esi, need.source, last);
-                late[usize::from(stripe)] = true;
-            }
-        }
-        (0_u8..)
-            .zip(&self.feeds.stripes)
-            .filter(|(stripe, _)| *stripe != last || self.config.push_repair)
-            .map(|(stripe, feed)| StripeView {
-                stripe,
-                repair: stripe == last,
-                parent: feed.parent.filter(|_| !feed.notice),
-                pending: feed.pending.is_some(),
-                usual: feed.usual,
-                lag: if late[usize::from(stripe)] && feed.parent.is_some() {
-                    self.now.since(feed.last)
-                } else {
-                    Duration::ZERO
-                },
-            })
-            .collect()
-    }
-
-    /// How long a parent may take over a stripe before others are asked: twice what parents take
-    /// as a rule (theory.md §2.4), within bounds.
-    fn overdue(&self) -> Duration {
-        let most = (self.config.playout / 3).max(self.config.overdue);
-        (self.feeds.usual * 2).clamp(self.config.overdue, most)
-    }
-
-    /// Everything that is not whole, still in time, and wanted here.
-    fn needs(&self) -> Vec<Need> {
-        let mut needs: Vec<Need> = self
-            .store
-            .iter()
-            .filter(|(id, _)| self.player.from(id.track).is_none_or(|from| id.seq >= from))
-            .filter_map(|(id, segment)| self.need(id, segment))
-            .collect();
-        needs.sort_by_key(|need| (need.deadline, need.id));
-        needs.truncate(NEEDS_MAX);
-        needs
-    }
-
-    fn need(&self, id: SegmentId, segment: &Segment) -> Option<Need> {
-        let content = segment.content.as_ref()?;
-        let deadline = self.player.deadline(content.manifest.captured);
-        if content.complete() || deadline <= self.now {
-            return None;
-        }
-        let coded = content.manifest.code == self.parts.code.id();
-        let overdue = content.since + self.overdue() <= self.now;
-        let told = |peer: PeerKey, stripe: u8| {
-            let done = 1 << stripe | HAVE_COMPLETE;
-            segment.holders.iter().any(|holder| {
-                holder.peer == peer
-                    && holder.mask & done != 0
-                    && holder.since + NAK_GUARD <= self.now
-            })
-        };
-        // The state is the same for all symbols of a stripe.
-        let states: Vec<MissingState> = (0_u8..)
-            .zip(&self.feeds.stripes)
-            .map(|(stripe, feed)| match feed.parent {
-                Some(_) if content.denied(stripe, self.now) => MissingState::Expected,
-                Some(parent) if told(parent, stripe) => MissingState::Lost(parent),
-                // What comes in late but comes in is not worth a second copy.
-                Some(_) if !overdue || feed.last + self.config.overdue / 2 > self.now => {
-                    MissingState::Expected
-                }
-                _ => MissingState::Open,
-            })
-            .collect();
-        let missing: Vec<(u16, MissingState)> = content
-            .absent()
-            .filter(|esi| coded || *esi < content.manifest.layout.source())
-            .filter(|esi| content.asked.iter().all(|asked| asked.esi != *esi))
-            .map(|esi| {
-                let stripe = usize::from(content.stripe(esi));
-                let parent = self.feeds.stripes[stripe].parent;
-                let skipped = || content.skipped(esi, self.now - GAP_GUARD);
-                match (states[stripe], parent) {
-                    (MissingState::Expected, Some(parent))
-                        if skipped() && !content.denied(stripe as u8, self.now) =>
-                    {
-                        (esi, MissingState::Lost(parent))
-                    }
-                    (state, _) => (esi, state),
-                }
-            })
-            .collect();
-        // Symbols on their way, asked for or not: another one in their place is one too many.
-        let source = content.manifest.layout.source();
-        let pushed = |&(esi, state): &(u16, MissingState)| {
-            esi < source && state == MissingState::Expected
-        };
-        let coming = content.asked.len() + missing.iter().filter(|m| pushed(m)).count();
-        let wanted = content.wanted(coded).saturating_sub(coming as u16);
-        let complete = 1 << self.feeds.count();
-        let holders = segment
-            .holders
-            .iter()
-            .map(|h| {
-                (
-                    h.peer,
-                    if h.mask & HAVE_COMPLETE != 0 {
-                        complete - 1
-                    } else {
-                        h.mask & (complete - 1)
-                    },
-                )
-            })
-            .filter(|(_, mask)| *mask != 0)
-            .collect();
-        Some(Need {
-            id,
-            deadline,
-            since: content.since,
-            wanted,
-            missing,
-            holders,
-            source: content.manifest.layout.source(),
-        })
     }
 
     // ---- doing it
@@ -348,10 +173,14 @@ impl Engine {
                 .content
                 .as_ref()
                 .is_none_or(|c| !c.paged() && c.since + self.fetch_guard(id) <= now);
+            // A manifest comes with the stripe of the first symbol, if anybody pushes that.
+            let stripe = self.feeds.stripe_of_records(id);
+            let pushed = self.feeds.stripes[usize::from(stripe)].parent.is_some();
+            let patience = if pushed { overdue / 2 } else { Duration::ZERO };
             let heard = segment
                 .holders
                 .iter()
-                .filter(|holder| segment.content.is_some() || holder.since + overdue / 2 <= now);
+                .filter(|holder| segment.content.is_some() || holder.since + patience <= now);
             let wanted_here = self.player.from(id.track).is_some_and(|from| id.seq >= from);
             if unpaged
                 && wanted_here

@@ -207,6 +207,9 @@ impl Engine {
         frame: &Bytes,
         except: Option<PeerKey>,
     ) {
+        if self.parts.scheduler.wants_spare() {
+            return self.push_soon();
+        }
         let Some(segment) = self.store.get(id) else { return };
         let Some(content) = &segment.content else { return };
         let stripe = content.stripe(esi);

@@ -18,7 +18,7 @@ impl Engine {
     // ---- hearing
 
     pub(super) fn on_have(&mut self, from: PeerKey, haves: &[Have]) {
-        if self.publisher.is_some() {
+        if self.publisher.is_some() && !self.parts.scheduler.wants_spare() {
             return;
         }
         let now = self.now;

@@ -8,7 +8,7 @@
 use super::Engine;
 use super::peers::Peer;
 use super::store::Segment;
-use crate::id::SegmentId;
+use crate::id::{PeerId, SegmentId};
 use crate::plugin::PeerKey;
 use crate::time::Instant;
 use crate::wire::{HAVE_COMPLETE, HAVES_MAX, Have, Message, Status};
@@ -34,10 +34,16 @@ impl Engine {
         (self.config.overdue / 2).max(self.tell_interval())
     }
 
+    /// The origin has everything and asks for nothing; but it plans by what others lack where
+    /// the scheduler pushes.
+    fn unconcerned(&self) -> Option<PeerId> {
+        (!self.parts.scheduler.wants_spare()).then_some(self.broadcast.publisher)
+    }
+
     /// The holding of a segment may have changed: when it has, neighbours that lack something of
     /// it are to be told; not the origin, which needs nothing.
     pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
-        let (now, origin) = (self.now, self.broadcast.publisher);
+        let (now, unconcerned) = (self.now, self.unconcerned());
         let (soon, late) = (now + self.tell_interval(), now + self.tell_patience());
         let Some(segment) = self.store.get_mut(id) else { return };
         let Some(content) = &mut segment.content else { return };
@@ -49,7 +55,7 @@ impl Engine {
         let news = mask & !content.told;
         content.told = mask;
         for (key, peer) in self.peers.iter_mut() {
-            if !peer.ready || peer.id == origin || !lacks(segment, key, peer) {
+            if !peer.ready || Some(peer.id) == unconcerned || !lacks(segment, key, peer) {
                 continue;
             }
             let takes = if peer.takes_tracks >> id.track.get() & 1 == 1 { peer.takes } else { 0 };
@@ -103,8 +109,9 @@ impl Engine {
             .filter(|(_, segment)| segment.content.as_ref().is_some_and(|c| c.held() != 0))
             .map(|(id, _)| id)
             .collect();
-        let origin = self.broadcast.publisher;
-        if let Some(peer) = self.peers.get_mut(to).filter(|peer| peer.id != origin) {
+        let unconcerned = self.unconcerned();
+        let concerned = |peer: &&mut Peer| Some(peer.id) != unconcerned;
+        if let Some(peer) = self.peers.get_mut(to).filter(concerned) {
             peer.untold = held;
         }
         self.flush_haves(to);

@@ -23,7 +23,7 @@ pub use rendezvous::{
 };
 pub use scheduler::{
     Feedback, MeshView, MissingState, Need, PLAN_ACTIONS_MAX, PeerKey, PeerView, Plan, PlanAction,
-    Scheduler, StripeView, stripe_of,
+    SPARE_SYMBOLS_MAX, Scheduler, Spare, StripeView, stripe_of,
 };
 pub use scorer::{Observation, Role, Score, Scorer};
 pub use sink::{Sink, SinkError};

@@ -50,14 +50,12 @@ pub struct StripeView {
     pub usual: Duration,
 }
 
-/// Why a symbol is still missing.
+/// Why a symbol that nobody is expected to push is still missing.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum MissingState {
-    /// The stripe's parent is expected to push it.
-    Expected,
     /// The stripe's parent says it has sent it: ask it again (a NAK).
     Lost(PeerKey),
-    /// Nobody is expected to push it, or the parent is overdue.
+    /// Nobody pushes its stripe, or the parent is overdue.
     Open,
 }
 
@@ -70,10 +68,13 @@ pub struct Need {
     pub deadline: Instant,
     /// When its manifest came.
     pub since: Instant,
-    /// Source symbols still needed before the segment is whole (any symbol counts once repair
-    /// symbols can stand in).
+    /// Symbols still needed before the segment is whole, beyond those that were asked for and those
+    /// that parents are expected to push (any symbol counts where repair symbols can stand in).
     pub wanted: u16,
-    /// Missing symbols that are not requested of anyone, ascending by ESI.
+    /// Missing symbols that their stripes' parents are expected to push still.
+    pub expected: u16,
+    /// Missing symbols that nobody is expected to push and nobody was asked for, ascending by
+    /// ESI.
     pub missing: Vec<(u16, MissingState)>,
     /// Neighbours that hold something of it: bit i of the mask is stripe i.
     pub holders: Vec<(PeerKey, u32)>,
@@ -89,6 +90,27 @@ impl Need {
     }
 }
 
+/// Symbols of one segment that are held here and that a neighbour lacks, as far as it has told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spare {
+    /// Who lacks them.
+    pub peer: PeerKey,
+    /// Of which segment.
+    pub id: SegmentId,
+    /// When the segment's first object is due for playout.
+    pub deadline: Instant,
+    /// The neighbour has subscribed their stripes here, so nobody else pushes them to it. Where
+    /// this is false, the neighbour has nobody for their stripes, or has lacked them for long.
+    pub reserved: bool,
+    /// How many there are.
+    pub lacking: u16,
+    /// The first of them, [`SPARE_SYMBOLS_MAX`] at most.
+    pub esis: Vec<u16>,
+}
+
+/// Symbols that one [`Spare`] names at most: a burst (theory.md §2.1).
+pub const SPARE_SYMBOLS_MAX: usize = 16;
+
 /// What a scheduler may know: only what messages told this peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -103,6 +125,12 @@ pub struct MeshView {
     pub needs: Vec<Need>,
     /// Stripes the broadcast has, not counting the repair stripe.
     pub stripe_count: u8,
+    /// What neighbours lack, newest segment first. Empty unless the scheduler wants it
+    /// ([`Scheduler::wants_spare`]), and while `push_room` is 0.
+    pub spares: Vec<Spare>,
+    /// Symbols that may be pushed now, to all neighbours together: what the uplink takes in a
+    /// tenth of a second, less what waits for it already.
+    pub push_room: u16,
 }
 
 impl MeshView {
@@ -156,6 +184,15 @@ pub enum PlanAction {
         /// Which stripe.
         stripe: u8,
     },
+    /// Send symbols that nobody asked for.
+    Push {
+        /// To whom.
+        peer: PeerKey,
+        /// Of which segment.
+        segment: SegmentId,
+        /// Which symbols.
+        esis: Vec<u16>,
+    },
 }
 
 /// What a scheduler wants done. A wish list: the engine checks each action against windows,
@@ -187,6 +224,13 @@ impl Plan {
         self.add(PlanAction::Unsubscribe { stripe });
     }
 
+    /// Sends symbols that nobody asked for.
+    pub fn push(&mut self, peer: PeerKey, segment: SegmentId, esis: Vec<u16>) {
+        if !esis.is_empty() {
+            self.add(PlanAction::Push { peer, segment, esis });
+        }
+    }
+
     /// Wants to be asked again at `at`, though nothing happens till then.
     pub fn replan_at(&mut self, at: Instant) {
         self.replan_at = Some(self.replan_at.map_or(at, |earlier| earlier.min(at)));
@@ -202,6 +246,12 @@ impl Plan {
     #[must_use]
     pub fn actions(&self) -> &[PlanAction] {
         &self.actions
+    }
+
+    /// The actions in order, to be carried out.
+    #[must_use]
+    pub fn into_actions(self) -> Vec<PlanAction> {
+        self.actions
     }
 
     /// When to plan again at the latest.
@@ -241,12 +291,14 @@ pub enum Feedback {
 ///
 /// # Contract
 /// - **H01** Same state, view and generator: same plan.
-/// - **H02** It never asks a neighbour for what that neighbour does not hold.
+/// - **H02** It never asks a neighbour for what that neighbour does not hold, and pushes only
+///   what `spares` names.
 /// - **H03** Progress: where something is open, someone holds it and has window, it requests,
-///   subscribes or sets `replan_at`.
+///   subscribes, pushes or sets `replan_at`.
 /// - **H04** Bounded cost: linear, up to a logarithm, in the size of the view.
 /// - **H05** No panic on any view: empty, contradictory, huge.
-/// - **H06** It does not ask twice for one symbol in one plan.
+/// - **H06** It does not ask twice for one symbol in one plan, nor push one twice to one
+///   neighbour.
 pub trait Scheduler: MaybeSend + Debug + 'static {
     /// A short name for logs and benchmarks.
     fn name(&self) -> &'static str;
@@ -257,6 +309,13 @@ pub trait Scheduler: MaybeSend + Debug + 'static {
 
     /// Learns what became of requests.
     fn feedback(&mut self, _now: Instant, _feedback: Feedback) {}
+
+    /// Whether this scheduler pushes by plan: it is then shown `spares`, at the origin too, and a
+    /// subscription only reserves a stripe: the engine passes nothing on by itself. Always the
+    /// same answer.
+    fn wants_spare(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Scheduler + ?Sized> Scheduler for Box<T> {
@@ -268,5 +327,8 @@ impl<T: Scheduler + ?Sized> Scheduler for Box<T> {
     }
     fn feedback(&mut self, now: Instant, feedback: Feedback) {
         (**self).feedback(now, feedback);
+    }
+    fn wants_spare(&self) -> bool {
+        (**self).wants_spare()
     }
 }

@@ -4,8 +4,10 @@ use super::pull::Puller;
 use crate::plugin::{MeshView, Plan, Scheduler};
 use crate::rng::Rng;
 
-/// Asks for what is due first. Under load everyone chases old segments and new ones do not
-/// multiply: continuity collapses (theory.md §2.2 B). It is here to be compared with.
+/// Asks for what is due first (theory.md §2.2 B).
+///
+/// Wins nowhere; it is here to be compared with. Pitfall: under load everyone chases old segments
+/// and new ones do not multiply, until everything is late.
 #[derive(Debug, Default)]
 pub struct DeadlineFirst;
 
@@ -14,13 +16,13 @@ impl Scheduler for DeadlineFirst {
         "deadline-first"
     }
 
-    fn plan(&mut self, view: &MeshView, _rng: &mut Rng, plan: &mut Plan) {
+    fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
         let mut puller = Puller::new(view);
         for need in &view.needs {
             if puller.room() == 0 {
                 break;
             }
-            puller.open(need, u32::from(need.wanted), plan);
+            puller.spread(need, u32::from(need.wanted), rng, plan);
         }
     }
 }

@@ -6,6 +6,9 @@ use crate::rng::Rng;
 
 /// Asks for the segments that the fewest neighbours hold, newest first among equals: new data
 /// multiplies, and estimates that are stale do the least harm (theory.md §2.2 A).
+///
+/// Wins where what is known of neighbours is old, or parents are too short-lived to be worth
+/// having. Pitfall: twice the delay of pushed stripes, for every hop is a round trip.
 #[derive(Debug, Default)]
 pub struct RarestFirst;
 
@@ -31,7 +34,7 @@ impl Scheduler for RarestFirst {
                 break;
             }
             let need = &view.needs[at];
-            puller.open(need, u32::from(need.wanted), plan);
+            puller.spread(need, u32::from(need.wanted), rng, plan);
         }
     }
 }

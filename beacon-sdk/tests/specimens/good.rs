@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use beacon_sdk::conformance::sample;
 use beacon_sdk::media::{Media, Playout};
-use beacon_sdk::plugin::{MeshView, MissingState, Plan, Scheduler, SinkError, SourceError};
+use beacon_sdk::plugin::{MeshView, Plan, Scheduler, SinkError, SourceError};
 use beacon_sdk::{Rng, Sink, Source};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,10 +21,7 @@ impl Scheduler for Greedy {
         let mut window: BTreeMap<_, _> = view.peers.iter().map(|p| (p.key, p.window)).collect();
         for need in &view.needs {
             let mut asks: BTreeMap<_, Vec<u16>> = BTreeMap::new();
-            for (esi, state) in &need.missing {
-                if *state == MissingState::Expected {
-                    continue;
-                }
+            for (esi, _) in &need.missing {
                 let stripe = u32::from(view.stripe(need, *esi));
                 let holder = need.holders.iter().find(|(peer, mask)| {
                     mask.checked_shr(stripe).is_some_and(|mask| mask & 1 == 1)

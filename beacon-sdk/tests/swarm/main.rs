@@ -5,7 +5,7 @@ mod net;
 
 use beacon_sdk::engine::Input;
 use beacon_sdk::media::{Object, Playout, Renditions};
-use beacon_sdk::policy::{DeadlineFirst, RarestFirst};
+use beacon_sdk::policy;
 use beacon_sdk::{Config, Event, Lane, Offence, Profile, SegmentId};
 use bytes::{Bytes, BytesMut};
 use net::{Net, ms};
@@ -32,6 +32,8 @@ fn check(net: &Net, viewers: impl IntoIterator<Item = usize>) {
     for at in viewers {
         let played = net.segments(at);
         let stats = net.nodes[at].engine.stats();
+        let gaps = net.nodes[at].played.iter().filter(|i| matches!(i, Playout::Gap { .. }));
+        if net.gaps(at) > 0 { println!("viewer {at} first {:?} gaps {:?}", played[0].0, gaps.collect::<Vec<_>>()); }
         assert_eq!(net.gaps(at), 0, "viewer {at}: {stats:?}");
         assert!(!played.is_empty(), "viewer {at} played nothing: {stats:?}");
         let first = origin.iter().position(|segment| segment == &played[0]).unwrap();
@@ -140,19 +142,58 @@ fn an_eighth_hop_is_refused_as_a_subscription_and_served_by_pull() {
     assert_eq!(net.nodes[8].engine.stats().parents, 0);
 }
 
-#[test]
-fn every_scheduler_can_be_swapped_in() {
-    for pull in ["rarest-first", "deadline-first"] {
-        let mut net = Net::new(8, 5, &live(), &limited(live(), 3));
-        net.schedule(|| match pull {
-            "rarest-first" => Box::new(RarestFirst),
-            _ => Box::new(DeadlineFirst),
-        });
-        introduce_all(&mut net, 5);
+/// How a scheduler gets its symbols.
+#[derive(PartialEq)]
+enum Means {
+    Pull,
+    Push,
+    /// Pushed, and asked for again when lost.
+    Both,
+}
+
+fn delivers_by(name: &str, means: Means) {
+    for config in [live(), low_latency()] {
+        let mut net = Net::new(8, 6, &config, &limited(config.clone(), 3));
+        net.loss = if means == Means::Both { 10 } else { 0 };
+        net.schedule(|config| policy::scheduler(name, config).unwrap());
+        introduce_all(&mut net, 6);
         net.run(ms(12_000));
-        check(&net, 1..=5);
-        assert!((1..=5).all(|at| net.nodes[at].engine.stats().parents == 0), "{pull} only pulls");
+        check(&net, 1..=6);
+        let all: Vec<_> = (1..=6).map(|at| net.nodes[at].engine.stats()).collect();
+        let asked: u64 = all.iter().map(|stats| stats.symbols_requested).sum();
+        let parents = all.iter().filter(|stats| stats.parents > 0).count();
+        let (useful, twice) = all.iter().fold((0, 0), |(useful, twice), stats| {
+            let useful = useful + stats.bytes_from_origin + stats.bytes_from_peers;
+            (useful, twice + stats.bytes_duplicate)
+        });
+        assert_eq!(asked == 0, means == Means::Push, "{name} asked for {asked}");
+        assert_eq!(parents, if means == Means::Pull { 0 } else { 6 }, "{name}");
+        println!("{name}: asked for {asked} symbols, {twice} of {useful} bytes came twice");
+        assert!(twice * 20 < useful, "{name}: {twice} of {useful} bytes came twice");
+        assert!(all.iter().any(|stats| stats.bytes_from_peers > 0), "{name}: peers give nothing");
     }
+}
+
+#[test]
+fn pulling_alone_delivers() {
+    for name in
+        ["rarest-first", "deadline-first", "random-useful", "hybrid", "pipelined-pull", "fountain"]
+    {
+        delivers_by(name, Means::Pull);
+    }
+}
+
+#[test]
+fn pushing_alone_delivers() {
+    for name in ["latest-useful", "multi-tree"] {
+        delivers_by(name, Means::Push);
+    }
+}
+
+#[test]
+fn pushing_and_asking_again_delivers() {
+    delivers_by("nak-driven", Means::Both);
+    delivers_by("push-pull", Means::Both);
 }
 
 /// Flips one byte of every symbol that node 2 sends.
@@ -298,7 +339,7 @@ fn a_track_that_comes_later_is_carried_too() {
     for pull in [false, true] {
         let mut net = Net::new(16, 6, &live(), &limited(live(), 2));
         if pull {
-            net.schedule(|| Box::new(RarestFirst));
+            net.schedule(|_| Box::new(policy::RarestFirst));
         }
         net.configure(6, &best);
         introduce_all(&mut net, 6);

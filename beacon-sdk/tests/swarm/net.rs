@@ -165,11 +165,11 @@ impl Net {
         self.nodes.push(Node { engine, alive: true, played, events, wake });
     }
 
-    /// Gives every viewer another scheduler. Before anything has run.
-    pub fn schedule(&mut self, make: impl Fn() -> Box<dyn Scheduler>) {
-        for at in 1..self.nodes.len() {
+    /// Gives everyone another scheduler. Before anything has run.
+    pub fn schedule(&mut self, make: impl Fn(&Config) -> Box<dyn Scheduler>) {
+        for at in 0..self.nodes.len() {
             let config = self.configs[at].clone();
-            let parts = Parts { scheduler: make(), ..parts(&config) };
+            let parts = Parts { scheduler: make(&config), ..parts(&config) };
             self.replace(at, config, parts);
         }
     }
@@ -183,8 +183,12 @@ impl Net {
         let mut secret = [0; 32];
         secret[31] = at as u8;
         let broadcast = self.nodes[0].engine.broadcast();
-        self.nodes[at].engine =
-            Engine::watch(self.now, config, secret, identity(at), broadcast, parts).unwrap();
+        let (now, identity) = (self.now, identity(at));
+        self.nodes[at].engine = if at == 0 {
+            Engine::publish(now, config, secret, identity, broadcast.epoch, parts).unwrap()
+        } else {
+            Engine::watch(now, config, secret, identity, broadcast, parts).unwrap()
+        };
     }
 
     /// Publishes a second, small rendition of the picture, track 2.

@@ -6,7 +6,7 @@ use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::page::Page;
 use beacon_examples::{Edge, args, finish};
 use beacon_sdk::media::Renditions;
-use beacon_sdk::{Beacon, Event, Sink, Ticket, Watch};
+use beacon_sdk::{Beacon, Event, Sink, Ticket, Watch, policy};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -41,6 +41,9 @@ struct Args {
     /// Links this process keeps open of its own accord
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     links: Option<u16>,
+    /// From whom to take what: push-pull, or another scheduler to compare it with
+    #[arg(long, value_name = "NAME", default_value = "push-pull", value_parser = args::scheduler)]
+    scheduler: &'static str,
     /// Print what happens
     #[arg(long)]
     verbose: bool,
@@ -67,8 +70,10 @@ async fn run(args: Args) -> Result<()> {
         config.links_max = config.links_max.max(links);
     }
     let edge = Edge::open(&signal, &args.run.ice)?;
+    let scheduler = policy::scheduler(args.scheduler, &config).context("no such scheduler")?;
     let beacon = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
         .config(config)
+        .scheduler(scheduler)
         .code(RaptorQ::new());
     let (watch, driver) = match (&args.ticket, &args.name) {
         (Some(ticket), _) => beacon.watch_ticket(ticket, sink)?,

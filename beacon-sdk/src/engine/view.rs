@@ -1,0 +1,228 @@
+//! What a scheduler is shown: only what messages told this peer.
+
+use super::Engine;
+use super::children::CLOSED;
+use super::content::Content;
+use super::plan::{GAP_GUARD, NAK_GUARD};
+use super::store::Segment;
+use crate::config::{DEPTH_MAX, STRIPES_MAX};
+use crate::id::SegmentId;
+use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, StripeView, stripe_of};
+use crate::wire::HAVE_COMPLETE;
+use core::time::Duration;
+
+/// Segments that a scheduler is shown at most: those with the earliest deadlines.
+const NEEDS_MAX: usize = 256;
+
+impl Engine {
+    pub(super) fn view(&self) -> MeshView {
+        let needs = if self.publisher.is_some() { Vec::new() } else { self.needs() };
+        let (spares, push_room) = if self.parts.scheduler.wants_spare() {
+            self.spares()
+        } else {
+            (Vec::new(), 0)
+        };
+        MeshView {
+            now: self.now,
+            stripes: self.stripe_views(&needs),
+            peers: self.peers.ready().map(|(key, _)| self.peer_view(key)).collect(),
+            needs,
+            stripe_count: self.feeds.count() - 1,
+            spares,
+            push_room,
+        }
+    }
+
+    fn peer_view(&self, key: PeerKey) -> PeerView {
+        // Called with keys of ready peers only; a missing one would be an empty offer.
+        let Some(peer) = self.peers.get(key) else {
+            return PeerView {
+                key,
+                id: self.me,
+                score: crate::Score::default(),
+                rtt: Duration::ZERO,
+                window: 0,
+                outstanding: 0,
+                offers: 0,
+                depth: Vec::new(),
+            };
+        };
+        let wanted = self.tracks & !peer.status.tracks == 0;
+        let offered = |stripe: &u8| {
+            let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
+            wanted
+                && peer.status.bar.get(usize::from(*stripe)).is_some_and(|bar| {
+                    *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe)
+                })
+                && depth < DEPTH_MAX
+                && peer.takes >> stripe & 1 == 0
+                && !self.feeds.paused(*stripe, key, self.now)
+        };
+        PeerView {
+            key,
+            id: peer.id,
+            score: self.parts.scorer.score(self.now, peer.id),
+            rtt: peer.rtt.smoothed(),
+            window: peer.room(),
+            outstanding: peer.asked,
+            offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
+            depth: peer.status.depth.clone(),
+        }
+    }
+
+    /// The stripes as this peer takes them; the origin takes none.
+    fn stripe_views(&self, needs: &[Need]) -> Vec<StripeView> {
+        if self.publisher.is_some() {
+            return Vec::new();
+        }
+        let last = self.feeds.count() - 1;
+        let mut late = 0_u32;
+        for need in needs.iter().filter(|need| need.since + self.overdue() <= self.now) {
+            for (esi, _) in &need.missing {
+                late |= 1 << stripe_of(need.id.seq, *esi, need.source, last);
+            }
+        }
+        (0_u8..)
+            .zip(&self.feeds.stripes)
+            .map(|(stripe, feed)| StripeView {
+                stripe,
+                repair: stripe == last,
+                parent: feed.parent.filter(|_| !feed.notice),
+                pending: feed.pending.is_some(),
+                usual: feed.usual,
+                lag: if late >> stripe & 1 == 1 && feed.parent.is_some() {
+                    self.now.since(feed.last)
+                } else {
+                    Duration::ZERO
+                },
+            })
+            .collect()
+    }
+
+    /// Everything that is not whole, still in time, and wanted here.
+    fn needs(&self) -> Vec<Need> {
+        let mut needs: Vec<Need> = self
+            .store
+            .iter()
+            .filter(|(id, segment)| {
+                segment.content.as_ref().is_some_and(|content| !content.complete())
+                    && self.player.from(id.track).is_none_or(|from| id.seq >= from)
+            })
+            .filter_map(|(id, segment)| self.need(id, segment))
+            .collect();
+        needs.sort_by_key(|need| (need.deadline, need.id));
+        needs.truncate(NEEDS_MAX);
+        needs
+    }
+
+    fn need(&self, id: SegmentId, segment: &Segment) -> Option<Need> {
+        let content = segment.content.as_ref()?;
+        let deadline = self.player.deadline(content.manifest.captured);
+        if deadline <= self.now {
+            return None;
+        }
+        let source = content.manifest.layout.source();
+        let coded = content.manifest.code == self.parts.code.id();
+        let last = self.feeds.count() - 1;
+        // The state is the same for all symbols of a stripe; `None` is expected, but for what a
+        // parent has left out.
+        let mut states = [None; STRIPES_MAX as usize + 1];
+        let (mut expected, mut gaps, mut open) = (0, 0_u32, false);
+        for (stripe, state) in (0..=last).zip(&mut states) {
+            let left = content.missing_in(stripe);
+            if left == 0 || stripe == last && !coded {
+                continue;
+            }
+            *state = self.missing_state(segment, content, stripe);
+            if state.is_none() {
+                expected += left;
+                let gap = content.gap(stripe, self.now - GAP_GUARD);
+                gaps |= u32::from(gap && !content.denied(stripe, self.now)) << stripe;
+            }
+            open |= state.is_some() || gaps >> stripe & 1 == 1;
+        }
+        let mut asked: Vec<u16> = content.asked.iter().map(|asked| asked.esi).collect();
+        asked.sort_unstable();
+        for esi in &asked {
+            if states[usize::from(content.stripe(*esi))].is_none() {
+                expected = expected.saturating_sub(1);
+            }
+        }
+        let mut missing = Vec::new();
+        // In steady state everything is on its way, and no symbol is looked at.
+        if open {
+            let mut skip = asked.iter().copied().peekable();
+            for esi in content.absent().filter(|esi| coded || *esi < source) {
+                while skip.next_if(|asked| *asked < esi).is_some() {}
+                if skip.peek() == Some(&esi) {
+                    continue;
+                }
+                let stripe = content.stripe(esi);
+                let left_out = gaps >> stripe & 1 == 1 && content.skipped(esi);
+                let parent = self.feeds.stripes[usize::from(stripe)].parent;
+                match (states[usize::from(stripe)], parent) {
+                    (Some(state), _) => missing.push((esi, state)),
+                    (None, Some(parent)) if left_out => {
+                        expected -= 1;
+                        missing.push((esi, MissingState::Lost(parent)));
+                    }
+                    (None, _) => {}
+                }
+            }
+        }
+        Some(Need {
+            id,
+            deadline,
+            since: content.since,
+            wanted: content.wanted(coded).saturating_sub(asked.len() as u16 + expected),
+            expected,
+            missing,
+            holders: self.holders(segment),
+            source,
+        })
+    }
+
+    /// Why symbols of a stripe are missing; `None` while its parent is expected to push them.
+    fn missing_state(
+        &self,
+        segment: &Segment,
+        content: &Content,
+        stripe: u8,
+    ) -> Option<MissingState> {
+        let feed = self.feeds.stripes.get(usize::from(stripe))?;
+        let Some(parent) = feed.parent else { return Some(MissingState::Open) };
+        if content.denied(stripe, self.now) {
+            return None;
+        }
+        let done = 1 << stripe | HAVE_COMPLETE;
+        let told = segment.holders.iter().any(|holder| {
+            holder.peer == parent
+                && holder.mask & done != 0
+                && holder.since + NAK_GUARD <= self.now
+        });
+        if told {
+            return Some(MissingState::Lost(parent));
+        }
+        // What comes in late but comes in is not worth a second copy.
+        let flows = feed.last + self.config.overdue / 2 > self.now;
+        let overdue = content.since + self.overdue() <= self.now;
+        (overdue && !flows).then_some(MissingState::Open)
+    }
+
+    /// How long a parent may take over a stripe before others are asked: twice what parents take
+    /// as a rule (theory.md §2.4), within bounds.
+    fn overdue(&self) -> Duration {
+        let most = (self.config.playout / 3).max(self.config.overdue);
+        (self.feeds.usual * 2).clamp(self.config.overdue, most)
+    }
+
+    fn holders(&self, segment: &Segment) -> Vec<(PeerKey, u32)> {
+        let all = (1 << self.feeds.count()) - 1;
+        segment
+            .holders
+            .iter()
+            .map(|h| (h.peer, if h.mask & HAVE_COMPLETE != 0 { all } else { h.mask & all }))
+            .filter(|(_, mask)| *mask != 0)
+            .collect()
+    }
+}
