@@ -24,8 +24,9 @@ pub(super) struct Feed {
     pub(super) pending: Option<(PeerKey, Instant)>,
     /// From the origin to the parent, both included; empty without a parent.
     pub(super) path: Vec<u32>,
-    /// The last symbol that the parent pushed.
+    /// When the parent last pushed a symbol, and of which segment.
     pub(super) last: Instant,
+    pub(super) at: SegmentId,
     /// It has had a parent before.
     pub(super) fed: bool,
     /// From a manifest to the last symbol, smoothed over what this parent pushed.
@@ -68,6 +69,7 @@ impl Feeds {
             pending: None,
             path: Vec::new(),
             last: Instant::ZERO,
+            at: SegmentId::default(),
             fed: false,
             notice: false,
             usual: Duration::ZERO,

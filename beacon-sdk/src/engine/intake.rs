@@ -238,8 +238,11 @@ impl Engine {
         let feed = &mut self.feeds.stripes[usize::from(stripe)];
         if feed.parent == Some(from) {
             feed.last = now;
-            if !by.contains(&from) && content.pushed(header.esi, now) {
-                self.timers.plan = self.timers.plan.min(now + super::plan::GAP_GUARD);
+            if !by.contains(&from) {
+                feed.at = header.segment;
+                if content.pushed(header.esi, now) {
+                    self.timers.plan = self.timers.plan.min(now + super::plan::GAP_GUARD);
+                }
             }
         }
         for key in by {

@@ -45,6 +45,7 @@ impl Engine {
     pub(super) fn tell_holding(&mut self, id: SegmentId, mask: u32) {
         let (now, unconcerned) = (self.now, self.unconcerned());
         let (soon, late) = (now + self.tell_interval(), now + self.tell_patience());
+        let pushing = self.parts.scheduler.wants_spare();
         let Some(segment) = self.store.get_mut(id) else { return };
         let Some(content) = &mut segment.content else { return };
         // Who gives nothing is not to be asked.
@@ -55,12 +56,14 @@ impl Engine {
         let news = mask & !content.told;
         content.told = mask;
         for (key, peer) in self.peers.iter_mut() {
-            if !peer.ready || Some(peer.id) == unconcerned || !lacks(segment, key, peer) {
+            let concerned = peer.ready && Some(peer.id) != unconcerned;
+            // Who pushes by what others lack must know at once what they have.
+            if !concerned || !(pushing || lacks(segment, key, peer)) {
                 continue;
             }
             let takes = if peer.takes_tracks >> id.track.get() & 1 == 1 { peer.takes } else { 0 };
             let sent = takes & !mask == 0 || whole;
-            let at = if takes & news != 0 && sent {
+            let at = if pushing || takes & news != 0 && sent {
                 // With the last symbols of what it takes: in the same packets, if there is luck.
                 now
             } else if (takes | peer.unfed()) & news != 0 || (whole && pulled && peer.pushes != 0) {
@@ -80,7 +83,8 @@ impl Engine {
     pub(super) fn need_not_tell(&mut self, to: PeerKey, id: SegmentId) {
         let Some(segment) = self.store.get(id) else { return };
         let Some(peer) = self.peers.get_mut(to) else { return };
-        if peer.untold.is_empty() || lacks(segment, to, peer) {
+        let pushing = self.parts.scheduler.wants_spare();
+        if peer.untold.is_empty() || pushing || lacks(segment, to, peer) {
             return;
         }
         peer.untold.retain(|untold| *untold != id);

@@ -203,10 +203,18 @@ impl Engine {
         if told {
             return Some(MissingState::Lost(parent));
         }
+        let id = content.manifest.id;
+        let passed = feed.at.track == id.track && feed.at.seq > id.seq;
         // What comes in late but comes in is not worth a second copy.
-        let flows = feed.last + self.config.overdue / 2 > self.now;
-        let overdue = content.since + self.overdue() <= self.now;
-        (overdue && !flows).then_some(MissingState::Open)
+        let flows = !passed && feed.last + self.config.overdue / 2 > self.now;
+        let (waited, overdue) = (self.now.since(content.since), self.overdue());
+        if waited >= overdue && !flows {
+            Some(MissingState::Open)
+        } else if waited >= overdue / 2 && passed {
+            Some(MissingState::Lost(parent))
+        } else {
+            None
+        }
     }
 
     /// How long a parent may take over a stripe before others are asked: twice what parents take
