@@ -30,7 +30,11 @@ impl PushPull {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3, urgent: urgent_within(config), repair: config.push_repair }
+        Self {
+            lag_max: config.overdue * 3,
+            urgent: urgent_within(config),
+            repair: config.push_repair,
+        }
     }
 }
 
