@@ -91,7 +91,10 @@ pub fn h02_asks_only_holders<S: Scheduler>(make: impl Fn() -> S) {
                     view.spares.iter().filter(offered).any(|spare| spare.esis.contains(esi))
                 }),
             };
-            assert!(kept, "H02: {action:?} asks for what is not held, or pushes what nobody lacks, in view {number}: {view:#?}");
+            assert!(
+                kept,
+                "H02: {action:?} asks for what is not held, or pushes what nobody lacks, in view {number}: {view:#?}"
+            );
         }
         feed(&mut scheduler, &view, &plan, &mut rng(2, number));
     }

@@ -17,11 +17,8 @@ const NEEDS_MAX: usize = 256;
 impl Engine {
     pub(super) fn view(&self) -> MeshView {
         let needs = if self.publisher.is_some() { Vec::new() } else { self.needs() };
-        let (spares, push_room) = if self.parts.scheduler.wants_spare() {
-            self.spares()
-        } else {
-            (Vec::new(), 0)
-        };
+        let (spares, push_room) =
+            if self.parts.scheduler.wants_spare() { self.spares() } else { (Vec::new(), 0) };
         MeshView {
             now: self.now,
             stripes: self.stripe_views(&needs),
@@ -196,9 +193,7 @@ impl Engine {
         }
         let done = 1 << stripe | HAVE_COMPLETE;
         let told = segment.holders.iter().any(|holder| {
-            holder.peer == parent
-                && holder.mask & done != 0
-                && holder.since + NAK_GUARD <= self.now
+            holder.peer == parent && holder.mask & done != 0 && holder.since + NAK_GUARD <= self.now
         });
         if told {
             return Some(MissingState::Lost(parent));

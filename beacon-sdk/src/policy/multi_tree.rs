@@ -1,6 +1,6 @@
 //! Trees and nothing else: one per stripe, interior-disjoint.
 
-use super::stripes::subscribe;
+use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::plugin::{MeshView, PeerView, Plan, Scheduler, StripeView};
 use crate::rng::Rng;
@@ -22,13 +22,14 @@ const SEEK_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct MultiTree {
     lag_max: Duration,
+    climb: Climb,
 }
 
 impl MultiTree {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3 }
+        Self { lag_max: config.overdue * 3, climb: Climb::default() }
     }
 }
 
@@ -47,6 +48,7 @@ impl Scheduler for MultiTree {
             if depth == Some(0) || home { 0 } else { NOT_INTERIOR }
         };
         subscribe(view, rng, plan, wanted, interior);
+        self.climb.plan(view, rng, plan);
         if view.stripes.iter().any(wanted) || !view.needs.is_empty() {
             plan.replan_at(view.now + SEEK_PAUSE);
         }

@@ -1,7 +1,7 @@
 //! Subscribed stripes, and asking again for what was lost on the way.
 
 use super::pull::{Ask, Puller, Symbol};
-use super::stripes::subscribe;
+use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::id::SegmentId;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, Plan, PlanAction, Scheduler};
@@ -24,8 +24,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const COUNTED_MAX: usize = 4096;
 
 /// Subscribes stripes, and asks a stripe's parent again for symbols that it says it has sent;
-/// after two tries another holder. Pulls nothing else: what a parent never had is waited for,
-/// until another parent is found (theory.md §2.2 G).
+/// after two tries another holder. Pulls little else: what a parent never had is waited for, and
+/// asked of anyone once half of its time has gone (theory.md §2.2 G).
 ///
 /// Wins at low loss and short round trips: control bytes are spent on losses only. Pitfall: a
 /// parent that fails makes everything lost at once; such a storm is not asked for, the parent is
@@ -33,6 +33,7 @@ const COUNTED_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct NakDriven {
     lag_max: Duration,
+    climb: Climb,
     repair: bool,
     /// Who feeds each stripe, and since when.
     parents: Vec<(Option<PeerKey>, Instant)>,
@@ -46,6 +47,7 @@ impl NakDriven {
     pub fn new(config: &Config) -> Self {
         Self {
             lag_max: config.overdue * 3,
+            climb: Climb::default(),
             repair: config.push_repair,
             parents: Vec::new(),
             tries: BTreeMap::new(),
@@ -94,9 +96,11 @@ impl NakDriven {
         if need.wanted == 0 {
             return;
         }
-        let slack = need.deadline.since(view.now);
+        let (slack, waited) = (need.deadline.since(view.now), view.now.since(need.since));
         let ask = |symbol: Symbol, state: &MissingState| {
-            let MissingState::Lost(parent) = *state else { return None };
+            let MissingState::Lost(parent) = *state else {
+                return (slack < waited).then_some(Ask::Anyone);
+            };
             if storms.get(usize::from(symbol.stripe)).is_some_and(|storm| *storm) {
                 return None;
             }
@@ -144,6 +148,7 @@ impl Scheduler for NakDriven {
             },
             |_, _| 0,
         );
+        self.climb.plan(view, rng, plan);
         let mut puller = Puller::new(view);
         for need in view.needs.iter().filter(|need| !need.missing.is_empty()) {
             let before = plan.actions().len();

@@ -79,8 +79,7 @@ impl<'a> Puller<'a> {
     /// Asks anyone for up to `limit` symbols that nobody is expected to push; gives back for how
     /// many.
     pub(super) fn open(&mut self, need: &Need, limit: u32, plan: &mut Plan) -> u32 {
-        let open =
-            |_, state: &MissingState| (*state == MissingState::Open).then_some(Ask::Anyone);
+        let open = |_, state: &MissingState| (*state == MissingState::Open).then_some(Ask::Anyone);
         self.pull(need, limit, open, plan)
     }
 
@@ -283,12 +282,7 @@ impl<'a> Puller<'a> {
     }
 
     /// Any holder of a stripe, all alike.
-    pub(super) fn any(
-        &self,
-        holders: &[(usize, u32)],
-        stripe: u8,
-        rng: &mut Rng,
-    ) -> Option<usize> {
+    pub(super) fn any(&self, holders: &[(usize, u32)], stripe: u8, rng: &mut Rng) -> Option<usize> {
         let able = || holders.iter().filter(|holder| self.able(**holder, stripe));
         let chosen = rng.below(u32::try_from(able().count()).unwrap_or(u32::MAX));
         able().nth(chosen as usize).map(|(at, _)| *at)

@@ -3,17 +3,11 @@
 use super::hybrid::{URGENT_PERCENT, urgent_within};
 use super::pull::Puller;
 use super::rarest_first::rarest;
-use super::stripes::{cost, subscribe};
+use super::stripes::{Climb, subscribe};
 use crate::config::Config;
-use crate::plugin::{MeshView, PeerView, Plan, Scheduler, StripeView};
+use crate::plugin::{MeshView, Plan, Scheduler, StripeView};
 use crate::rng::Rng;
-use crate::time::Instant;
 use core::time::Duration;
-
-/// Mean time between moves that nothing but a shorter way calls for. (Guess, to be swept.)
-const MOVE_PAUSE: Duration = Duration::from_millis(500);
-/// A stripe this much slower than half as long again as the others usually take has a bad parent.
-const SLOW_MIN: Duration = Duration::from_millis(100);
 
 /// Subscribes every stripe to the neighbour through which it comes soonest, repairs losses by
 /// asking the parent again, and pulls what no parent delivers, rarest first with a bounded lane
@@ -28,8 +22,7 @@ pub struct PushPull {
     lag_max: Duration,
     /// What is due within this time may use the urgent lane.
     urgent: Duration,
-    /// When a stripe may next be moved though nothing is wrong with it.
-    move_at: Instant,
+    climb: Climb,
     /// The repair stripe is subscribed too.
     repair: bool,
 }
@@ -41,39 +34,8 @@ impl PushPull {
         Self {
             lag_max: config.overdue * 3,
             urgent: urgent_within(config),
-            move_at: Instant::ZERO,
+            climb: Climb::default(),
             repair: config.push_repair,
-        }
-    }
-
-    /// Moves one stripe to a neighbour nearer the origin, now and then. All that hang on this
-    /// peer gain with it; the sum of depths only falls, so this comes to rest.
-    fn climb(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
-        if view.now < self.move_at {
-            return;
-        }
-        let mut usual: Vec<Duration> = view.stripes.iter().map(|s| s.usual).collect();
-        usual.sort_unstable();
-        let slow = usual[usual.len() / 2] * 3 / 2 + SLOW_MIN;
-        let better = |stripe: &StripeView| {
-            let at = usize::from(stripe.stripe);
-            let parent = view.peer(stripe.parent.filter(|_| !stripe.pending)?)?;
-            let depth = *parent.depth.get(at)?;
-            let offering =
-                view.peers.iter().filter(|p| p.offers >> at & 1 == 1 && p.key != parent.key);
-            let fed = |p: &PeerView| {
-                view.stripes.iter().filter(|s| s.parent == Some(p.key)).count() as u64
-            };
-            let best = offering.min_by_key(|p| (cost(p, stripe.stripe, fed(p)), p.key))?;
-            let gain = u64::from(depth.saturating_sub(*best.depth.get(at)?));
-            let late = stripe.usual.saturating_sub(slow).as_millis() as u64;
-            (gain + late > 0).then_some((gain * 50 + late, stripe.stripe, best.key))
-        };
-        let best = view.stripes.iter().filter_map(better).max_by_key(|(gain, ..)| *gain);
-        if let Some((_, stripe, peer)) = best {
-            plan.subscribe(stripe, peer);
-            let pause = MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
-            self.move_at = view.now + pause;
         }
     }
 }
@@ -88,7 +50,7 @@ impl Scheduler for PushPull {
             (self.repair || !s.repair) && (s.parent.is_none() || s.lag > self.lag_max)
         };
         subscribe(view, rng, plan, wanted, |_, _| 0);
-        self.climb(view, rng, plan);
+        self.climb.plan(view, rng, plan);
         let mut puller = Puller::new(view);
         let mut left: Vec<u32> =
             view.needs.iter().map(|need| u32::from(need.wanted) - puller.nak(need, plan)).collect();

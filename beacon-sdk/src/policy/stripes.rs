@@ -1,8 +1,59 @@
 //! Choosing parents for stripes: shared by every scheduler that subscribes.
 
 use super::pull::{bit, micros};
-use crate::plugin::{MeshView, PeerView, Plan, StripeView};
+use crate::plugin::{MeshView, PeerKey, PeerView, Plan, StripeView};
 use crate::rng::Rng;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Mean time between moves that nothing but a shorter or faster way calls for. (Guess, to be
+/// swept.)
+const MOVE_PAUSE: Duration = Duration::from_millis(500);
+/// A stripe this much slower than half as long again as the others usually take has a bad parent.
+const SLOW_MIN: Duration = Duration::from_millis(100);
+
+/// Moves towards the origin, and away from slow parents, one stripe at a time.
+#[derive(Debug, Default)]
+pub(super) struct Climb {
+    /// Not before.
+    at: Instant,
+}
+
+impl Climb {
+    /// Moves the stripe that gains most, if one does. All that hang on this peer gain with it.
+    pub(super) fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+        if view.now < self.at {
+            return;
+        }
+        let mut usual: Vec<Duration> = view.stripes.iter().map(|s| s.usual).collect();
+        usual.sort_unstable();
+        let Some(median) = usual.get(usual.len() / 2) else { return };
+        let slow = *median * 3 / 2 + SLOW_MIN;
+        let best = view.stripes.iter().filter_map(|s| better(view, s, slow));
+        if let Some((_, stripe, peer)) = best.max_by_key(|(gain, ..)| *gain) {
+            plan.subscribe(stripe, peer);
+            self.at = view.now + MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
+        }
+    }
+}
+
+/// The best other parent for a stripe, and what it gains: hops saved, weighing 50 ms each, and
+/// the time by which the present parent is slower than `slow`.
+fn better(view: &MeshView, stripe: &StripeView, slow: Duration) -> Option<(u64, u8, PeerKey)> {
+    let parent = view.peer(stripe.parent.filter(|_| !stripe.pending)?)?;
+    let at = usize::from(stripe.stripe);
+    let depth = *parent.depth.get(at)?;
+    let fed =
+        |p: &PeerView| view.stripes.iter().filter(|s| s.parent == Some(p.key)).count() as u64;
+    let best = view
+        .peers
+        .iter()
+        .filter(|p| p.offers & bit(stripe.stripe) != 0 && p.key != parent.key)
+        .min_by_key(|p| (cost(p, stripe.stripe, fed(p)), p.key))?;
+    let gain = u64::from(depth.saturating_sub(*best.depth.get(at)?));
+    let late = micros(stripe.usual.saturating_sub(slow)) / 1000;
+    (gain + late > 0).then_some((gain * 50 + late, stripe.stripe, best.key))
+}
 
 /// Subscribes each of the stripes that `wanted` names to the neighbour through which it comes
 /// soonest. `extra` is what a neighbour costs beside that, in microseconds.
@@ -44,7 +95,7 @@ pub(super) fn subscribe(
 
 /// What it costs to have a neighbour as a stripe's parent, in microseconds: its distance from
 /// the origin, the way to it, and how much hangs on it already (theory.md §3, parent cost).
-pub(super) fn cost(peer: &PeerView, stripe: u8, fed: u64) -> u64 {
+fn cost(peer: &PeerView, stripe: u8, fed: u64) -> u64 {
     let depth = peer.depth.get(usize::from(stripe)).copied().unwrap_or(u8::MAX);
     let score = u64::from(100 - peer.score.get());
     let way = micros(peer.rtt) / 2;
