@@ -5,7 +5,8 @@
 //! averaging give the numbers that others got, before its simulator is believed.
 //!
 //! Every model is deterministic: integer time, [`Rng`](beacon_sdk::Rng) streams of a seed, and
-//! ordered collections only. An [`Experiment`] runs a model and compares it with its paper.
+//! ordered collections only. (Logarithms are the platform's: R5 may differ elsewhere, in digits far
+//! below its band.) An [`Experiment`] runs a model and compares it with its paper.
 //! R4 (Chainsaw) needs the engine and is part of the simulator.
 
 mod blind;

@@ -57,7 +57,7 @@ fn r1_log2_n_neighbours_are_enough() {
 }
 
 #[test]
-#[ignore = "nightly: belongs to R7 and R8"]
+#[ignore = "nightly: with R7 and R8, whose question it shares"]
 fn r6_periodic_maps_make_most_of_the_gap() {
     holds("R6-gap");
 }

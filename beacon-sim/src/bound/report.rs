@@ -54,7 +54,7 @@ pub struct Bounds {
     pub supply: f64,
     /// [`source_at_least`] for the stream, in bit/s.
     pub source_at_least: f64,
-    /// [`Snowball`] without limits: no schedule delivers a unit sooner.
+    /// [`Snowball`] without limits. Only the mean is a bound for every mix: see [`Delay`].
     pub delay: Delay,
     /// [`slots`].
     pub slots: u32,
@@ -130,7 +130,7 @@ impl fmt::Display for Bounds {
         )?;
         writeln!(out, "source, at least     {:.3} Mbit/s", mbit(self.source_at_least))?;
         writeln!(out, "slots, at least      {}", self.slots)?;
-        writeln!(out, "last delay, at least {:.3} s", self.delay.last)?;
+        writeln!(out, "last delay, greedy   {:.3} s", self.delay.last)?;
         writeln!(out, "mean delay, at least {:.3} s", self.delay.mean)?;
         writeln!(out, "growth               {:.2} /s", self.growth)?;
         for tree in &self.trees {

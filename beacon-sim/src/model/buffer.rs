@@ -156,3 +156,27 @@ pub(super) fn experiment(seed: [u8; 32]) -> Vec<Check> {
     }
     checks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_holds_no_less_than_the_one_before_it() {
+        for strategy in [Strategy::RarestFirst, Strategy::Greedy, Strategy::Mixed(5)] {
+            let filled = continuity(strategy, 100, 20);
+            assert_eq!(filled.len(), 20);
+            assert!(filled.windows(2).all(|two| two[0] <= two[1]), "{strategy:?}");
+        }
+        assert_eq!(continuity(Strategy::Greedy, 100, 1), [0.01]);
+    }
+
+    #[test]
+    fn each_strategy_pulls_what_it_is_named_for() {
+        let pull = |strategy| Buffer { peers: 2, cells: 8, strategy, slots: 1 }.pull(0b0101_0100);
+        assert_eq!(pull(Strategy::RarestFirst), 0b100);
+        assert_eq!(pull(Strategy::Greedy), 0b100_0000);
+        assert_eq!(pull(Strategy::Mixed(4)), 0b100, "cells 1 to 3 come first");
+        assert_eq!(pull(Strategy::Mixed(3)), 0b100_0000, "nothing in cells 1 and 2");
+    }
+}

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The seed of the external checks: any other gives the same verdicts, and other last digits.
+/// The seed of the external checks. Four others gave the same verdicts, and other last digits.
 pub const SEED: [u8; 32] = *b"beacon-sim external checks, v1.0";
 
 /// What a measured number may be.

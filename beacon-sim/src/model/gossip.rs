@@ -19,7 +19,11 @@ impl Graph {
     #[must_use]
     pub fn new(viewers: u32, mean: f64) -> Self {
         let others = f64::from(viewers.saturating_sub(1));
-        let link = (mean / others).clamp(0.0, 1.0);
+        if mean >= others {
+            // Everyone is linked to all, and below the last degree there is nothing.
+            return Self { viewers, degrees: vec![0.0; others as usize] };
+        }
+        let link = (mean / others).max(0.0);
         let mut exactly = (1.0 - link).powf(others);
         let mut sum = 0.0;
         let mut degrees = Vec::new();
@@ -85,4 +89,17 @@ pub(super) fn experiment(seed: [u8; 32]) -> Vec<Check> {
             Check::new(name, connected(surplus), measured, Band::Within(0.03))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_links_reach_all_and_none_reach_nobody() {
+        let mut rng = Rng::new([0; 32], 0);
+        assert!(Graph::new(20, 19.0).reaches_all(&mut rng));
+        assert!(!Graph::new(20, 0.0).reaches_all(&mut rng));
+        assert!(Graph::new(1, 0.0).reaches_all(&mut rng));
+    }
 }

@@ -282,3 +282,39 @@ pub(super) fn experiment(seed: [u8; 32]) -> Vec<Check> {
     checks.push(Check::new(name, 0.5, overlay.reach(20), Band::AtMost));
     checks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SEED;
+
+    #[test]
+    fn views_keep_their_limits_and_links_have_two_ends() {
+        let mut overlay = Overlay::new(Settings::default(), 300, SEED);
+        overlay.cycle();
+        overlay.kill(30);
+        overlay.cycle();
+        for (id, node) in (0..).zip(&overlay.nodes) {
+            let Node { active, passive } = node;
+            assert!(active.len() <= 5 && passive.len() <= 30);
+            assert!(!active.contains(&id) && !passive.contains(&id));
+            assert!(!active.iter().any(|neighbour| passive.contains(neighbour)));
+            for &neighbour in active.iter().filter(|_| !overlay.dead[id as usize]) {
+                assert!(!overlay.dead[neighbour as usize], "{id} keeps the dead {neighbour}");
+                assert!(overlay.nodes[neighbour as usize].active.contains(&id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_reaches_only_what_is_linked() {
+        let mut overlay = Overlay::new(Settings::default(), 50, SEED);
+        assert_eq!(overlay.flood(), 1.0);
+        for node in &mut overlay.nodes {
+            node.active.clear();
+        }
+        assert_eq!(overlay.flood(), 1.0 / 50.0);
+        overlay.kill(100);
+        assert_eq!(overlay.flood(), 0.0);
+    }
+}

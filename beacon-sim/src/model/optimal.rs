@@ -6,7 +6,7 @@ use crate::bound::slots;
 
 /// Every viewer sends the latest chunk it has to the one whose own latest is the oldest. Who has
 /// the chunk with the earliest deadline decides first: that makes the last doubling of a chunk find
-/// the half that still lacks it. In random order, 1 chunk in 300 misses someone.
+/// the half that still lacks it. In random order, 1 arrival in 100 among 1,024 viewers takes 14 slots.
 fn optimal(viewers: u32) -> Slotted {
     Slotted {
         order: Order::Deadline,

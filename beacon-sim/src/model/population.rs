@@ -166,3 +166,37 @@ pub(super) fn experiment(seed: [u8; 32]) -> Vec<Check> {
     }
     checks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SEED;
+
+    const SWARM: Population = Population {
+        classes: TwoClasses { source: 10.0, rich: 7.0, poor: 0.1 },
+        rich: 3.0,
+        poor: 20.0,
+        lifetimes: Lifetimes::Exponential,
+        buffer: 0.0,
+        observed: 200.0,
+    };
+
+    #[test]
+    fn without_a_buffer_smooth_means_universal() {
+        let service = SWARM.run(SEED);
+        assert!((service.smooth - service.universal).abs() < 1e-9, "{service:?}");
+        let buffered = Population { buffer: 0.1, ..SWARM }.run(SEED);
+        assert_eq!(buffered.universal, service.universal, "the same viewers");
+        assert!(buffered.smooth > service.smooth);
+    }
+
+    #[test]
+    fn lifetimes_have_a_mean_of_one() {
+        for (lifetimes, band) in [(Lifetimes::Exponential, 0.02), (Lifetimes::Weibull, 0.05)] {
+            let mut rng = Rng::new(SEED, 0);
+            let sum: u64 = (0..20_000).map(|_| lifetimes.draw(&mut rng) >> 8).sum();
+            let mean = sum as f64 / 20_000.0 / (LIFETIME >> 8) as f64;
+            assert!((mean - 1.0).abs() < band, "{lifetimes:?}: {mean}");
+        }
+    }
+}

@@ -352,3 +352,6 @@ impl<'a> Swarm<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
