@@ -335,7 +335,7 @@ pub struct Grain {
 
 impl Default for Grain {
     fn default() -> Self {
-        Self { burst: 16, timer_ms: 4 }
+        Self { burst: 16, timer_ms: 8 }
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Engine {
     unplayable: Option<Unplayable>,
     /// What neighbours were last told.
     status: Status,
+    /// Control frames may be waiting that can be sent.
+    control_waits: bool,
     /// Whose turn it is to send.
     turn: usize,
     /// The symbol that the driver has been given last, until it counts.
@@ -205,6 +207,7 @@ impl Engine {
             tracks: u64::MAX,
             unplayable: None,
             status: Status::default(),
+            control_waits: false,
             turn: 0,
             handed: None,
             timers: Timers {
@@ -254,6 +257,7 @@ impl Engine {
             }
             Input::Received { from, lane, frame } => self.on_frame(from, lane, frame),
             Input::Writable { to, lane } => {
+                self.control_waits |= lane == Lane::Control;
                 if let Some(peer) = self.peer_by_id(&to) {
                     peer.out.writable(lane);
                 }

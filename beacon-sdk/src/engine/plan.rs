@@ -60,9 +60,12 @@ impl Engine {
         }
         let repair = self.config.push_repair;
         let fed = view.stripes.iter().all(|s| s.parent.is_some() || s.repair && !repair);
-        let busy = !view.needs.is_empty() || !fed;
-        if busy && self.peers.ready().next().is_some() {
+        // While all that is missing is on its way, there is only its being late to look out for.
+        let missing = view.needs.iter().any(|need| !need.missing.is_empty());
+        if self.peers.ready().next().is_some() && (missing || !fed) {
             self.plan_by(self.now + self.config.plan_interval);
+        } else if !view.needs.is_empty() {
+            self.plan_by(self.now + self.config.plan_interval * 3);
         }
     }
 

@@ -22,6 +22,7 @@ impl Engine {
     pub(super) fn send_frame(&mut self, to: PeerKey, frame: Bytes) {
         let Some(peer) = self.peers.get_mut(to) else { return };
         self.stats.bytes_control += frame.len() as u64;
+        self.control_waits = true;
         if !peer.out.control(frame) {
             // It has not read a megabyte of control frames: it is as good as gone.
             self.drop_link(to, CloseReason::Timeout);
@@ -30,22 +31,19 @@ impl Engine {
 
     /// The frame whose turn it is: control before data, neighbours in turn.
     pub(super) fn next_frame(&mut self) -> Option<Output> {
-        let mut waits = None;
-        for key in self.turns(self.turn) {
-            let Some(peer) = self.peers.get_mut(key) else { continue };
-            if let Some(frame) = peer.out.next_control() {
-                return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
+        while self.control_waits {
+            for key in self.turns(self.turn) {
+                let Some(peer) = self.peers.get_mut(key) else { continue };
+                if let Some(frame) = peer.out.next_control() {
+                    return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
+                }
             }
-            if waits.is_none() && peer.out.symbols_sendable() {
-                waits = Some(usize::from(key.0));
-            }
+            self.control_waits = false;
         }
-        let first = waits?;
         if !self.pacer.open(self.now) {
             return None;
         }
-        // Once round from the first that has symbols: all of them may have expired.
-        for key in self.turns(first) {
+        for key in self.turns(self.turn) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             let Some(frame) = peer.out.next_symbol(self.now) else { continue };
             self.turn = usize::from(key.0) + 1;
@@ -87,6 +85,7 @@ impl Engine {
         if lane == Lane::Data {
             self.handed = None;
         }
+        self.control_waits |= lane == Lane::Control;
         if let Some(peer) = self.peer_by_id(&to) {
             peer.out.refused(lane, frame, expires);
         }
