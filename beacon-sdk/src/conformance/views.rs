@@ -112,6 +112,7 @@ pub(super) fn plausible(rng: &mut Rng) -> MeshView {
             parent,
             pending: rng.below(4) == 0,
             lag: Duration::from_millis(u64::from(rng.below(4) * rng.below(500))),
+            usual: Duration::from_millis(u64::from(rng.below(1500))),
         }
     });
     let stripes = stripes.collect();
@@ -222,6 +223,7 @@ pub(super) fn huge(rng: &mut Rng, peers: usize, needs: u32, missing: u16) -> Mes
                 parent: None,
                 pending: false,
                 lag: Duration::ZERO,
+                usual: Duration::from_millis(100),
             })
             .collect(),
         peers: (0..peers).map(|key| peer(rng, key, STRIPES)).collect(),
