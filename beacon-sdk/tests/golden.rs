@@ -97,7 +97,8 @@ fn messages() -> Vec<(&'static str, Message)> {
     let spans = vec![Span { base: 5, mask: 0x8000_0000_0000_0001 }, Span { base: 900, mask: 6 }];
     let have = Have { id: segment(), mask: HAVE_COMPLETE | HAVE_GROUP_START | 0b101 };
     let other = Have { id: SegmentId { track: track(63), seq: 1 }, mask: 0 };
-    let status = Status { tracks: 3, slots: 16, depth: vec![0, 1, 7, 255], bar: vec![0, 8, 1, 255] };
+    let status =
+        Status { tracks: 3, slots: 16, depth: vec![0, 1, 7, 255], bar: vec![0, 8, 1, 255] };
     let record = Bytes::from_static(b"record");
     vec![
         ("hello", Message::Hello(signed_hello())),

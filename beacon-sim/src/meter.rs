@@ -29,8 +29,10 @@ impl Meter {
 fn cpu_s() -> f64 {
     use nix::sys::resource::{UsageWho, getrusage};
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
-    getrusage(UsageWho::RUSAGE_THREAD)
-        .map_or_else(|_| wall_s(), |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
+    getrusage(UsageWho::RUSAGE_THREAD).map_or_else(
+        |_| wall_s(),
+        |usage| seconds(usage.user_time()) + seconds(usage.system_time()),
+    )
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -119,13 +119,7 @@ impl Children {
         self.weakest(stripe).map_or(CLOSED, |child| bar_over(child.weight))
     }
 
-    pub(super) fn adopt(
-        &mut self,
-        stripe: u8,
-        key: PeerKey,
-        weight: u8,
-        now: Instant,
-    ) -> Place {
+    pub(super) fn adopt(&mut self, stripe: u8, key: PeerKey, weight: u8, now: Instant) -> Place {
         let Some(children) = self.stripes.get_mut(usize::from(stripe)) else { return Place::Full };
         if let Some(child) = children.iter_mut().find(|child| child.key == key) {
             // It has not found another place, or changed its mind: if there is room, it stays.

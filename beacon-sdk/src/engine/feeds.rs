@@ -76,7 +76,15 @@ impl Feeds {
         };
         let own = Capacity::of(me, slots, stripes);
         let children = Children::new(stripes + 1, origin.then_some(fanout), own);
-        Self { me, origin, stripes: vec![feed; count], children, own, refused: Vec::new(), usual: Duration::ZERO }
+        Self {
+            me,
+            origin,
+            stripes: vec![feed; count],
+            children,
+            own,
+            refused: Vec::new(),
+            usual: Duration::ZERO,
+        }
     }
 
     /// Stripes including the repair stripe.

@@ -48,9 +48,11 @@ impl Engine {
         let offered = |stripe: &u8| {
             let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
             wanted
-                && peer.status.bar.get(usize::from(*stripe)).is_some_and(|bar| {
-                    *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe)
-                })
+                && peer
+                    .status
+                    .bar
+                    .get(usize::from(*stripe))
+                    .is_some_and(|bar| *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe))
                 && depth < DEPTH_MAX
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)

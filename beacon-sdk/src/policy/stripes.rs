@@ -43,8 +43,7 @@ fn better(view: &MeshView, stripe: &StripeView, slow: Duration) -> Option<(u64, 
     let parent = view.peer(stripe.parent.filter(|_| !stripe.pending)?)?;
     let at = usize::from(stripe.stripe);
     let depth = *parent.depth.get(at)?;
-    let fed =
-        |p: &PeerView| view.stripes.iter().filter(|s| s.parent == Some(p.key)).count() as u64;
+    let fed = |p: &PeerView| view.stripes.iter().filter(|s| s.parent == Some(p.key)).count() as u64;
     let best = view
         .peers
         .iter()

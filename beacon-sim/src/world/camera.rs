@@ -74,11 +74,8 @@ impl Camera {
     /// The `n`-th picture and the sound that goes with it.
     pub(super) fn objects(&self, n: u64, captured: Instant) -> Vec<Object> {
         let keyframe = n.is_multiple_of(u64::from(self.stream.group));
-        let size = if keyframe {
-            (self.small as f64 * self.stream.keyframe) as usize
-        } else {
-            self.small
-        };
+        let size =
+            if keyframe { (self.small as f64 * self.stream.keyframe) as usize } else { self.small };
         let ticks = 90_000 / u64::from(self.stream.fps);
         let mut objects = vec![Object {
             track: VIDEO,

@@ -45,11 +45,9 @@ impl Geography {
             Latency::Fixed { ms } => Self::Fixed(nanos(*ms)),
             Latency::Planetlab { scale } => Self::Map { scale: *scale, seed },
             Latency::Matrix { file } => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|e| PlanError::Read(file.clone(), e))?;
-                Self::Matrix(
-                    matrix(&text).map_err(|cause| PlanError::Matrix(file.clone(), cause))?,
-                )
+                let text =
+                    std::fs::read_to_string(file).map_err(|e| PlanError::Read(file.clone(), e))?;
+                Self::Matrix(matrix(&text).map_err(|cause| PlanError::Matrix(file.clone(), cause))?)
             }
         })
     }
