@@ -136,6 +136,9 @@ impl Engine {
         self.store.insert(id, content);
         self.pass_on_record(id, &frame, Some(from));
         self.release(id);
+        if self.store.content(id).is_some_and(|content| !content.paged()) {
+            self.plan_by(self.now + self.fetch_guard(id));
+        }
         self.plan_by(self.now + self.config.overdue);
     }
 

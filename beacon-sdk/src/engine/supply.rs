@@ -34,7 +34,9 @@ impl Engine {
                 Some(_) => continue,
                 None => segment.holders.push(Holder { peer: from, mask: have.mask, since: now }),
             }
-            let whole = segment.content.as_ref().is_some_and(super::content::Content::complete);
+            let known = segment.content.as_ref();
+            let whole = known.is_some_and(super::content::Content::complete);
+            let known = known.is_some();
             if have.mask & HAVE_COMPLETE != 0 {
                 if let Some(peer) = self.peers.get_mut(from) {
                     peer.out.cancel(have.id);
@@ -43,6 +45,10 @@ impl Engine {
             }
             if !whole {
                 self.plan_by(now + super::plan::NAK_GUARD);
+            }
+            if !known {
+                // Nobody may push its manifest.
+                self.plan_by(now + self.config.overdue / 2);
             }
         }
     }

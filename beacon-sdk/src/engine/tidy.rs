@@ -6,8 +6,11 @@ use crate::time::Instant;
 use crate::wire::Message;
 use core::time::Duration;
 
-/// How often links, windows and dials are looked after.
+/// How often links, windows and dials are looked after until this peer plays and dials no more;
+/// then less often: silence is what is left to be noticed, within this share of its limit.
 const TIDY_INTERVAL: Duration = Duration::from_millis(100);
+const TIDY_INTERVAL_MAX: Duration = Duration::from_millis(250);
+const TIDY_SHARE: u32 = 12;
 /// How often a newcomer asks for the tail until it plays.
 const TAIL_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the rendezvous is told how this peer does.
@@ -19,8 +22,10 @@ impl Engine {
     pub(super) fn on_timers(&mut self) {
         let now = self.now;
         if self.timers.tidy <= now {
-            self.timers.tidy = now + TIDY_INTERVAL;
             self.tidy();
+            self.timers.tidy = now + self.tidy_interval();
+            // In the same round, for what no event announces.
+            self.plan_by(self.timers.tidy);
         }
         if self.timers.tail <= now {
             self.ask_for_tail();
@@ -57,7 +62,12 @@ impl Engine {
         if self.player.started().is_none() {
             self.timers.tail = self.timers.tail.min(self.now + TAIL_INTERVAL);
         }
-        self.plan_by(self.now + TIDY_INTERVAL);
+    }
+
+    fn tidy_interval(&self) -> Duration {
+        let settled = self.player.started().is_some() && self.links.dialing() == 0;
+        let quiet = if settled { self.config.silence / TIDY_SHARE } else { Duration::ZERO };
+        quiet.clamp(TIDY_INTERVAL, TIDY_INTERVAL_MAX)
     }
 
     /// A newcomer asks one or two neighbours for manifests to begin with.

@@ -20,7 +20,7 @@ use tokio::time::Instant as Moment;
 /// Transport events taken in one go before anything else has its turn.
 const BATCH_MAX: usize = 256;
 /// How often the application's snapshot is renewed at least, by the first wake-up after it: the
-/// engine's own timers give one every 100 ms.
+/// engine's own timers give one every 250 ms at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(150);
 /// How long the end of a broadcast is served to others at least, and how long at most.
 const LINGER_MIN: Duration = Duration::from_secs(1);
