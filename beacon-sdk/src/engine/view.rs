@@ -6,6 +6,7 @@ use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::SegmentId;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, StripeView, stripe_of};
+use crate::time::Instant;
 use crate::wire::HAVE_COMPLETE;
 use core::time::Duration;
 
@@ -39,7 +40,7 @@ impl Engine {
                 window: 0,
                 outstanding: 0,
                 offers: 0,
-                depth: Vec::new(),
+                depth: [u8::MAX; STRIPES_MAX as usize + 1],
             };
         };
         let wanted = self.tracks & !peer.status.tracks == 0;
@@ -51,6 +52,8 @@ impl Engine {
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)
         };
+        let mut depth = [u8::MAX; STRIPES_MAX as usize + 1];
+        depth.iter_mut().zip(&peer.status.depth).for_each(|(depth, told)| *depth = *told);
         PeerView {
             key,
             id: peer.id,
@@ -59,7 +62,7 @@ impl Engine {
             window: peer.room(),
             outstanding: peer.asked,
             offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
-            depth: peer.status.depth.clone(),
+            depth,
         }
     }
 
@@ -163,12 +166,7 @@ impl Engine {
     }
 
     /// Why symbols of a stripe are missing; `None` while its parent is expected to push them.
-    fn missing_state(
-        &self,
-        segment: &Segment,
-        since: crate::Instant,
-        stripe: u8,
-    ) -> Option<MissingState> {
+    fn missing_state(&self, segment: &Segment, since: Instant, stripe: u8) -> Option<MissingState> {
         let Some(parent) = self.feeds.stripes.get(usize::from(stripe))?.parent else {
             return Some(MissingState::Open);
         };
