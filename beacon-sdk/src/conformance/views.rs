@@ -1,5 +1,6 @@
 //! Views to try schedulers on: plausible ones, senseless ones, huge ones.
 
+use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId, TrackId};
 use crate::identity::PublicKey;
 use crate::plugin::{
@@ -36,6 +37,8 @@ fn id(number: usize) -> PeerId {
 }
 
 fn peer(rng: &mut Rng, key: usize, stripes: u8) -> PeerView {
+    let mut depth = [u8::MAX; STRIPES_MAX as usize + 1];
+    depth.iter_mut().zip(0..=stripes).for_each(|(depth, _)| *depth = byte(rng) % 8);
     PeerView {
         key: PeerKey(narrow(key)),
         id: id(key),
@@ -44,7 +47,7 @@ fn peer(rng: &mut Rng, key: usize, stripes: u8) -> PeerView {
         window: below(rng, 48),
         outstanding: below(rng, 16),
         offers: mask(rng) & ((2 << stripes) - 1),
-        depth: (0..=stripes).map(|_| byte(rng) % 8).collect(),
+        depth,
     }
 }
 
@@ -142,7 +145,7 @@ pub(super) fn wild(rng: &mut Rng) -> MeshView {
         peer.window = extreme[rng.below(3) as usize];
         peer.outstanding = extreme[rng.below(3) as usize];
         peer.offers = mask(rng);
-        peer.depth.truncate(rng.below(4) as usize);
+        peer.depth[rng.below(4) as usize..].fill(u8::MAX);
         peer.rtt = [Duration::ZERO, Duration::MAX][rng.below(2) as usize];
     }
     for need in &mut view.needs {

@@ -23,6 +23,8 @@ const PUSH_PAUSE: Duration = Duration::from_millis(10);
 const QUEUE_SPAN_MS: u64 = 100;
 const QUEUE_MIN: u64 = 32;
 const QUEUE_UNLIMITED: u64 = 64;
+/// Pushed symbols that may wait for one link. (Guess: two bursts.)
+const LINK_MAX: usize = 32;
 /// Segments looked at for something to push at most, newest first.
 const SEGMENTS_MAX: usize = 32;
 
@@ -97,7 +99,9 @@ impl Engine {
             let symbol = 8 * Self::caps_needed().data_frame_max as u64;
             (bits.saturating_mul(QUEUE_SPAN_MS) / (1000 * symbol)).max(QUEUE_MIN)
         });
-        let queued: u64 = self.peers.iter().map(|(_, peer)| peer.out.symbols() as u64).sum();
+        // A link that takes nothing now must not keep the others waiting.
+        let sendable = self.peers.iter().filter(|(_, peer)| peer.out.symbols_sendable());
+        let queued: u64 = sendable.map(|(_, peer)| peer.out.symbols() as u64).sum();
         u16::try_from(limit.saturating_sub(queued)).unwrap_or(u16::MAX)
     }
 
@@ -119,7 +123,7 @@ impl Engine {
         for (Reverse(deadline), id) in newest.into_iter().take(SEGMENTS_MAX) {
             for (key, peer) in self.peers.ready() {
                 let takes = peer.status.tracks >> id.track.get() & 1 == 1;
-                if takes && peer.id != self.broadcast.publisher {
+                if takes && peer.out.symbols() < LINK_MAX && peer.id != self.broadcast.publisher {
                     self.spares_for(id, deadline, key, peer, &mut spares);
                 }
             }
@@ -212,7 +216,7 @@ impl Engine {
             let total = content.manifest.layout.total();
             (0..total).filter(|e| lost >> content.stripe(*e) & 1 == 1).for_each(|e| given.clear(e));
         }
-        let mut left = room;
+        let mut left = room.min(LINK_MAX.saturating_sub(peer.out.symbols()));
         for &esi in esis.iter().filter(|esi| told >> content.stripe(**esi) & 1 == 0) {
             let Some(frame) = content.symbol(esi).filter(|_| left > 0 && !given.has(esi)) else {
                 continue;

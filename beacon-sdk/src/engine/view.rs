@@ -8,6 +8,7 @@ use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::SegmentId;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, StripeView, stripe_of};
+use crate::time::Instant;
 use crate::wire::HAVE_COMPLETE;
 use core::time::Duration;
 
@@ -41,7 +42,7 @@ impl Engine {
                 window: 0,
                 outstanding: 0,
                 offers: 0,
-                depth: Vec::new(),
+                depth: [u8::MAX; STRIPES_MAX as usize + 1],
             };
         };
         let wanted = self.tracks & !peer.status.tracks == 0;
@@ -57,6 +58,8 @@ impl Engine {
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)
         };
+        let mut depth = [u8::MAX; STRIPES_MAX as usize + 1];
+        depth.iter_mut().zip(&peer.status.depth).for_each(|(depth, told)| *depth = *told);
         PeerView {
             key,
             id: peer.id,
@@ -65,7 +68,7 @@ impl Engine {
             window: peer.room(),
             outstanding: peer.asked,
             offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
-            depth: peer.status.depth.clone(),
+            depth,
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`Scheduler`]: from whom to take what.
 
 use super::Score;
+use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId};
 use crate::maybe_send::MaybeSend;
 use crate::rng::Rng;
@@ -30,7 +31,7 @@ pub struct PeerView {
     /// Stripes it would push, as far as known: bit i is stripe i.
     pub offers: u32,
     /// Hops from the origin per stripe, as it advertised; 255 where it has no feed.
-    pub depth: Vec<u8>,
+    pub depth: [u8; STRIPES_MAX as usize + 1],
 }
 
 /// A stripe as a scheduler sees it.

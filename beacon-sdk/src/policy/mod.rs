@@ -16,6 +16,9 @@ mod random_useful;
 mod rarest_first;
 mod stripes;
 
+#[cfg(test)]
+mod tests;
+
 pub use deadline_first::DeadlineFirst;
 pub use fountain::Fountain;
 pub use hybrid::Hybrid;
