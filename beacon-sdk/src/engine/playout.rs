@@ -115,6 +115,12 @@ impl Player {
         self.started
     }
 
+    /// Every track knows where it starts; until then manifests of the beginning are wanting.
+    pub(super) fn aligned(&self) -> bool {
+        let begun = |cursor: &Cursor| cursor.next.is_some() || cursor.late;
+        self.started.is_some() && self.cursors.iter().all(begun)
+    }
+
     pub(super) fn ended(&self) -> bool {
         self.ended
     }

@@ -59,7 +59,7 @@ impl Engine {
         // Status follows from feeds that change in many places: a look now and then is cheaper,
         // and a timer of its own would be another wake-up.
         self.tell_status();
-        if self.player.started().is_none() {
+        if !self.player.aligned() {
             self.timers.tail = self.timers.tail.min(self.now + TAIL_INTERVAL);
         }
     }
@@ -73,7 +73,7 @@ impl Engine {
     /// A newcomer asks one or two neighbours for manifests to begin with.
     fn ask_for_tail(&mut self) {
         self.timers.tail = Instant::NEVER;
-        let waiting = self.player.started().is_none() && self.description.is_some();
+        let waiting = !self.player.aligned() && self.description.is_some();
         if self.publisher.is_some() || !waiting {
             return;
         }

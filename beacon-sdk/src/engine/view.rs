@@ -8,7 +8,6 @@ use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::SegmentId;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, StripeView, stripe_of};
-use crate::time::Instant;
 use crate::wire::HAVE_COMPLETE;
 use core::time::Duration;
 

@@ -66,6 +66,7 @@ fn view(peers: u16, needs: Vec<Need>) -> MeshView {
         parent: None,
         pending: false,
         lag: Duration::ZERO,
+        usual: Duration::ZERO,
     };
     MeshView {
         now: NOW,
@@ -161,7 +162,7 @@ fn a_nak_goes_to_the_parent_twice_and_then_elsewhere() {
     let mut scheduler = NakDriven::new(&Config::default());
     let whom: Vec<u16> = (0..3).map(|_| asked(&plan(&mut scheduler, &view))[0].0).collect();
     assert_eq!(whom, [1, 1, 0]);
-    view.needs[0].expected = 3;
+    view.needs[0].wanted = 0;
     assert!(asked(&plan(&mut scheduler, &view)).is_empty(), "enough is on its way");
 }
 
