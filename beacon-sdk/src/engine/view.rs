@@ -91,6 +91,7 @@ impl Engine {
                 parent: feed.parent.filter(|_| !feed.notice),
                 pending: feed.pending.is_some(),
                 usual: feed.usual,
+                weight: self.feeds.own.weight(stripe),
                 lag: if late >> stripe & 1 == 1 && feed.parent.is_some() {
                     self.now.since(feed.last)
                 } else {
