@@ -14,7 +14,7 @@ const SLOW_MIN: Duration = Duration::from_millis(100);
 
 /// A parent is not left for being slow before it has been seen for so long: the first segments
 /// after a change always come late.
-const SETTLE: Duration = Duration::from_secs(4);
+const SETTLE: Duration = Duration::from_millis(1500);
 
 /// Moves towards the origin, and away from slow parents, one stripe at a time.
 #[derive(Debug, Default)]
