@@ -121,7 +121,7 @@ impl Engine {
         let last = self.feeds.count() - 1;
         // The state is the same for all symbols of a stripe; `None` is expected.
         let mut states = [None; STRIPES_MAX as usize + 1];
-        let (mut expected, mut open) = (0, false);
+        let (mut expected, mut open) = (0, 0);
         for (stripe, state) in (0..=last).zip(&mut states) {
             let left = content.missing_in(stripe);
             if left == 0 || stripe == last && !coded {
@@ -129,7 +129,7 @@ impl Engine {
             }
             *state = self.missing_state(segment, content.since, stripe);
             match state {
-                Some(_) => open = true,
+                Some(_) => open += left,
                 None => expected += left,
             }
         }
@@ -140,9 +140,9 @@ impl Engine {
                 expected = expected.saturating_sub(1);
             }
         }
-        let mut missing = Vec::new();
+        let mut missing = Vec::with_capacity(usize::from(open));
         // In steady state everything is on its way, and no symbol is looked at.
-        if open {
+        if open > 0 {
             let mut skip = asked.iter().copied().peekable();
             for esi in content.absent().filter(|esi| coded || *esi < source) {
                 while skip.next_if(|asked| *asked < esi).is_some() {}
