@@ -347,7 +347,7 @@ pub enum PlanError {
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, std::io::Error),
     /// Not a plan.
-    #[error("{0} is not a plan: {1}")]
+    #[error("not a plan: {0}: {1}")]
     Parse(PathBuf, Box<toml::de::Error>),
     /// A value outside its range.
     #[error("{field} must be {range}")]
@@ -368,6 +368,15 @@ pub enum PlanError {
     Matrix(PathBuf, String),
 }
 
+impl PlanError {
+    fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Parse(_, error) => Self::Parse(path.into(), error),
+            other => other,
+        }
+    }
+}
+
 impl Plan {
     /// Reads and checks a plan.
     ///
@@ -375,13 +384,22 @@ impl Plan {
     /// [`PlanError`] with the cause.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path).map_err(|e| PlanError::Read(path.into(), e))?;
-        let mut plan: Self =
-            toml::from_str(&text).map_err(|e| PlanError::Parse(path.into(), Box::new(e)))?;
+        let mut plan = Self::parse(&text).map_err(|error| error.of(path))?;
         if let Latency::Matrix { file } = &mut plan.network.latency
             && file.is_relative()
         {
             *file = path.parent().unwrap_or(Path::new(".")).join(&*file);
         }
+        Ok(plan)
+    }
+
+    /// A plan from its text. The file of a latency matrix is not looked for.
+    ///
+    /// # Errors
+    /// [`PlanError`] with the cause.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let plan: Self =
+            toml::from_str(text).map_err(|e| PlanError::Parse(PathBuf::new(), Box::new(e)))?;
         plan.check()?;
         Ok(plan)
     }

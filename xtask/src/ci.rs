@@ -42,7 +42,11 @@ pub(crate) const STEPS: &[Step] = &[
         about: "unit, property and integration tests, and the examples in the docs",
         run: test,
     },
-    Step { name: "wasm", about: "the crates that browsers use compile for wasm32", run: wasm },
+    Step {
+        name: "wasm",
+        about: "the crates that browsers use compile for wasm32, and the engine does the same there",
+        run: wasm,
+    },
     Step { name: "doc", about: "API documentation, warnings are errors", run: doc },
     Step {
         name: "deny",
@@ -99,7 +103,27 @@ fn wasm() -> Result<String, String> {
     for (name, features) in &there {
         run(cargo(&["check", "--target", "wasm32-unknown-unknown", "-p", name]).args(*features))?;
     }
-    Ok(there.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+    let hash = same_run()?;
+    let names: Vec<_> = there.iter().map(|(name, _)| *name).collect();
+    Ok(format!("{}; one run, native and wasm32: {hash}", names.join(", ")))
+}
+
+/// Plays out a small plan natively and as WebAssembly: the engine must do the very same.
+fn same_run() -> Result<String, String> {
+    const TARGET: &str = "wasm32-wasip1";
+    let example = ["--quiet", "--package", "beacon-sim", "--example", "hash"];
+    let native = output(cargo(&["run"]).args(example))?;
+    run(cargo(&["build", "--target", TARGET]).args(example))?;
+    let wasm = target_dir().join(TARGET).join("debug/examples/hash.wasm");
+    let runner = root().join("beacon-sim/examples/wasi.mjs");
+    let mut node = program("node", &["--no-warnings"]);
+    let there = output(node.arg(runner).arg(wasm))?;
+    let (native, there) = (native.trim(), there.trim());
+    if native == there {
+        Ok(native.to_owned())
+    } else {
+        Err(format!("the same plan and seed gave {native} natively and {there} as WebAssembly"))
+    }
 }
 
 fn doc() -> Result<String, String> {

@@ -70,7 +70,7 @@ pub(crate) fn everything() -> Result<String, String> {
     let wanted: Vec<&Package> =
         PACKAGES.iter().filter(|package| root().join(package.folder).is_dir()).collect();
     let installed = packages(&wanted)?;
-    run(&mut program("rustup", &["target", "add", "wasm32-unknown-unknown"]))?;
+    run(&mut program("rustup", &["target", "add", "wasm32-unknown-unknown", "wasm32-wasip1"]))?;
     tool(&NEXTEST)?;
     tool(&DENY)?;
     if root().join("fuzz").is_dir() {

@@ -248,3 +248,45 @@ fn the_newest_is_pushed_to_who_lacks_most() {
         .collect();
     assert_eq!(pushed, [(1, 2, 16), (0, 2, 10), (2, 1, 16), (0, 2, 8)]);
 }
+
+#[test]
+fn a_stripe_moves_nearer_and_away_from_a_slow_parent() {
+    let mut scheduler = PushPull::new(&Config::default());
+    let mut view = view(3, Vec::new());
+    for (at, stripe) in view.stripes.iter_mut().enumerate() {
+        stripe.parent = Some(PeerKey(0));
+        stripe.usual = ms(100);
+        stripe.weight = if at == 2 { 8 } else { 1 };
+    }
+    for (at, peer) in view.peers.iter_mut().enumerate() {
+        peer.offers = if at == 0 { 0 } else { u32::MAX };
+        peer.depth = [2; 17];
+    }
+    assert!(subscribed(&plan(&mut scheduler, &view)).is_empty(), "nothing is gained");
+    // One hop less is worth it where others hang on this peer, two hops anywhere.
+    view.peers[1].depth[1] = 1;
+    assert!(subscribed(&plan(&mut scheduler, &view)).is_empty());
+    view.peers[1].depth[2] = 1;
+    assert_eq!(subscribed(&plan(&mut scheduler, &view)), [(2, 1)]);
+    view.now = view.now + ms(1000);
+    (view.peers[1].depth[2], view.peers[2].depth[1]) = (2, 0);
+    assert_eq!(subscribed(&plan(&mut scheduler, &view)), [(1, 2)]);
+    // A slow parent is left once it has had time.
+    view.now = view.now + ms(1000);
+    view.peers[2].depth[1] = 2;
+    view.stripes[3].usual = ms(900);
+    let moved = subscribed(&plan(&mut scheduler, &view));
+    assert_eq!(moved.iter().map(|(stripe, _)| *stripe).collect::<Vec<_>>(), [3]);
+    view.now = view.now + ms(1000);
+    view.stripes[3].parent = Some(PeerKey(1));
+    assert!(subscribed(&plan(&mut scheduler, &view)).is_empty(), "a new one is given time");
+}
+
+/// The subscriptions of a plan: stripe and neighbour.
+fn subscribed(plan: &[PlanAction]) -> Vec<(u8, u16)> {
+    let subscription = |action: &PlanAction| match action {
+        PlanAction::Subscribe { stripe, peer } => Some((*stripe, peer.0)),
+        _ => None,
+    };
+    plan.iter().filter_map(subscription).collect()
+}

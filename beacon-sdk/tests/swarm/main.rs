@@ -432,3 +432,29 @@ fn talk_is_a_small_share_of_the_media() {
     assert!(sent * 20 <= manifests * 21, "{sent} manifests for {manifests}");
     check(&net, 1..=VIEWERS);
 }
+
+/// Whoever can serve others moves towards the origin, though those who cannot came first; and
+/// nobody's picture suffers from making room.
+#[test]
+fn the_strong_come_to_stand_near_the_origin() {
+    let (mut weak, mut strong) = (live(), live());
+    (weak.push_slots, strong.push_slots) = (0, 120);
+    let mut origin = live();
+    origin.fanout = 2;
+    let mut net = Net::new(17, 8, &weak, &origin);
+    for at in 7..=8 {
+        net.configure(at, &strong);
+    }
+    for at in 1..=8 {
+        net.introduce(at, if at < 7 { ms(10 * at as u64) } else { ms(4000) });
+    }
+    net.run(ms(25_000));
+    check(&net, 1..=8);
+    let depths = |at: usize| net.nodes[at].engine.depths();
+    let near = |at: usize| depths(at).iter().filter(|depth| **depth == Some(1)).count();
+    assert!(near(7) + near(8) >= 12, "{:?} {:?}", depths(7), depths(8));
+    for at in 1..=6 {
+        let fed = depths(at).iter().flatten().count();
+        assert!(fed >= 8, "viewer {at}: {:?}", depths(at));
+    }
+}
