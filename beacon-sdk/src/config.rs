@@ -15,7 +15,8 @@ pub const DEPTH_MAX: u8 = 7;
 #[non_exhaustive]
 pub struct Config {
     /// Length of a segment at the origin. Shorter: less delay at the source, more manifests
-    /// (about 300 bytes each). 20 ms–4 s. (Guess, to be swept by the simulator.)
+    /// (about 300 bytes each). 20 ms–4 s. 250 ms live: half the delay of 500 ms for .3 % more
+    /// control (`beacon-sim/plans/sweeps/segment.toml`). 100 ms low latency (guess).
     pub segment: Duration,
     /// Stripes a broadcast is pushed in, 1–[`STRIPES_MAX`]; chosen by the origin, told in the
     /// description. 8 live, 4 low latency (theory.md §2.4).
@@ -57,7 +58,7 @@ pub struct Config {
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// Large audiences: 500 ms segments, 4 s to playout.
+    /// Large audiences: 250 ms segments, 4 s to playout.
     #[default]
     Live,
     /// Interactive: 100 ms segments, 0.8 s to playout, a repair stripe.
@@ -107,7 +108,7 @@ impl Profile {
     pub fn config(self) -> Config {
         let ms = Duration::from_millis;
         let live = Config {
-            segment: ms(500),
+            segment: ms(250),
             stripes: 8,
             repair_percent: 10,
             push_repair: false,

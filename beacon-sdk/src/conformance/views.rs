@@ -116,6 +116,7 @@ pub(super) fn plausible(rng: &mut Rng) -> MeshView {
             pending: rng.below(4) == 0,
             lag: Duration::from_millis(u64::from(rng.below(4) * rng.below(500))),
             usual: Duration::from_millis(u64::from(rng.below(1500))),
+            weight: rng.below(20) as u8,
         }
     });
     let stripes = stripes.collect();
@@ -227,6 +228,7 @@ pub(super) fn huge(rng: &mut Rng, peers: usize, needs: u32, missing: u16) -> Mes
                 pending: false,
                 lag: Duration::ZERO,
                 usual: Duration::from_millis(100),
+                weight: 2,
             })
             .collect(),
         peers: (0..peers).map(|key| peer(rng, key, STRIPES)).collect(),

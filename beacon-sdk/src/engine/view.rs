@@ -91,6 +91,7 @@ impl Engine {
                 parent: feed.parent.filter(|_| !feed.notice),
                 pending: feed.pending.is_some(),
                 usual: feed.usual,
+                weight: self.feeds.own.weight(stripe),
                 lag: if late >> stripe & 1 == 1 && feed.parent.is_some() {
                     self.now.since(feed.last)
                 } else {
@@ -128,19 +129,23 @@ impl Engine {
         // The state is the same for all symbols of a stripe; `None` is expected, but for what a
         // parent has left out.
         let mut states = [None; STRIPES_MAX as usize + 1];
-        let (mut expected, mut gaps, mut open) = (0, 0_u32, false);
+        let (mut expected, mut gaps, mut open) = (0_u16, 0_u32, 0_u16);
         for (stripe, state) in (0..=last).zip(&mut states) {
             let left = content.missing_in(stripe);
             if left == 0 || stripe == last && !coded {
                 continue;
             }
             *state = self.missing_state(segment, content, stripe);
+            let gap = state.is_none()
+                && content.gap(stripe, self.now - GAP_GUARD)
+                && !content.denied(stripe, self.now);
+            gaps |= u32::from(gap) << stripe;
             if state.is_none() {
                 expected += left;
-                let gap = content.gap(stripe, self.now - GAP_GUARD);
-                gaps |= u32::from(gap && !content.denied(stripe, self.now)) << stripe;
             }
-            open |= state.is_some() || gaps >> stripe & 1 == 1;
+            if state.is_some() || gap {
+                open += left;
+            }
         }
         let mut asked: Vec<u16> = content.asked.iter().map(|asked| asked.esi).collect();
         asked.sort_unstable();
@@ -149,9 +154,9 @@ impl Engine {
                 expected = expected.saturating_sub(1);
             }
         }
-        let mut missing = Vec::new();
+        let mut missing = Vec::with_capacity(usize::from(open));
         // In steady state everything is on its way, and no symbol is looked at.
-        if open {
+        if open > 0 {
             let mut skip = asked.iter().copied().peekable();
             for esi in content.absent().filter(|esi| coded || *esi < source) {
                 while skip.next_if(|asked| *asked < esi).is_some() {}
@@ -164,7 +169,7 @@ impl Engine {
                 match (states[usize::from(stripe)], parent) {
                     (Some(state), _) => missing.push((esi, state)),
                     (None, Some(parent)) if left_out => {
-                        expected -= 1;
+                        expected = expected.saturating_sub(1);
                         missing.push((esi, MissingState::Lost(parent)));
                     }
                     (None, _) => {}

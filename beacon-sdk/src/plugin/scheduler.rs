@@ -47,6 +47,8 @@ pub struct StripeView {
     pub pending: bool,
     /// How long the stripe has been late compared with what neighbours hold; zero when on time.
     pub lag: Duration,
+    /// Children that this peer serves in the stripe at most.
+    pub weight: u8,
     /// From a manifest to the last symbol of the stripe, smoothed over this parent's segments.
     pub usual: Duration,
 }

@@ -1,6 +1,6 @@
 //! Subscribed stripes, and asking again for what was lost on the way.
 
-use super::pull::{Ask, Puller, Symbol};
+use super::pull::{Ask, Puller};
 use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::id::SegmentId;
@@ -97,14 +97,14 @@ impl NakDriven {
             return;
         }
         let (slack, waited) = (need.deadline.since(view.now), view.now.since(need.since));
-        let ask = |symbol: Symbol, state: &MissingState| {
+        let ask = |esi: u16, state: &MissingState| {
             let MissingState::Lost(parent) = *state else {
                 return (slack < waited).then_some(Ask::Anyone);
             };
-            if storms.get(usize::from(symbol.stripe)).is_some_and(|storm| *storm) {
+            if storms.get(usize::from(view.stripe(need, esi))).is_some_and(|storm| *storm) {
                 return None;
             }
-            let tried = self.tries.get(&(need.id, symbol.esi)).map_or(0, |(tries, _)| *tries);
+            let tried = self.tries.get(&(need.id, esi)).map_or(0, |(tries, _)| *tries);
             let in_time = view.peer(parent).is_some_and(|peer| peer.rtt < slack);
             match tried {
                 TRIES.. => Some(Ask::NotOf(parent)),

@@ -88,7 +88,7 @@ impl<'a> Puller<'a> {
         &mut self,
         need: &Need,
         limit: u32,
-        mut ask: impl FnMut(Symbol, &MissingState) -> Option<Ask>,
+        mut ask: impl FnMut(u16, &MissingState) -> Option<Ask>,
         plan: &mut Plan,
     ) -> u32 {
         let mut left = limit.min(self.left);
@@ -101,9 +101,9 @@ impl<'a> Puller<'a> {
             if left == 0 {
                 break;
             }
-            let symbol = Symbol { esi: *esi, stripe: self.view.stripe(need, *esi) };
-            let Some(ask) = ask(symbol, state) else { continue };
-            let Some(at) = self.whom(ask, &holders, symbol.stripe) else { continue };
+            let Some(ask) = ask(*esi, state) else { continue };
+            let stripe = self.view.stripe(need, *esi);
+            let Some(at) = self.whom(ask, &holders, stripe) else { continue };
             self.take(at, 1);
             left -= 1;
             add(&mut batches, at, *esi);

@@ -12,11 +12,17 @@ const MOVE_PAUSE: Duration = Duration::from_millis(500);
 /// A stripe this much slower than half as long again as the others usually take has a bad parent.
 const SLOW_MIN: Duration = Duration::from_millis(100);
 
+/// A parent is not left for being slow before it has been seen for so long: the first segments
+/// after a change always come late.
+const SETTLE: Duration = Duration::from_millis(1500);
+
 /// Moves towards the origin, and away from slow parents, one stripe at a time.
 #[derive(Debug, Default)]
 pub(super) struct Climb {
     /// Not before.
     at: Instant,
+    /// Who feeds each stripe, and since when.
+    parents: Vec<(Option<PeerKey>, Instant)>,
 }
 
 impl Climb {
@@ -29,7 +35,17 @@ impl Climb {
         usual.sort_unstable();
         let Some(median) = usual.get(usual.len() / 2) else { return };
         let slow = *median * 3 / 2 + SLOW_MIN;
-        let best = view.stripes.iter().filter_map(|s| better(view, s, slow));
+        self.parents.resize(view.stripes.len(), (None, view.now));
+        for (known, stripe) in self.parents.iter_mut().zip(&view.stripes) {
+            if known.0 != stripe.parent {
+                *known = (stripe.parent, view.now);
+            }
+        }
+        let settled = |since: Instant| since + SETTLE <= view.now;
+        let best = view.stripes.iter().zip(&self.parents).filter_map(|(stripe, (_, since))| {
+            let slow = if settled(*since) { slow } else { Duration::MAX };
+            better(view, stripe, slow)
+        });
         if let Some((_, stripe, peer)) = best.max_by_key(|(gain, ..)| *gain) {
             plan.subscribe(stripe, peer);
             self.at = view.now + MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
@@ -50,6 +66,8 @@ fn better(view: &MeshView, stripe: &StripeView, slow: Duration) -> Option<(u64, 
         .filter(|p| p.offers & bit(stripe.stripe) != 0 && p.key != parent.key)
         .min_by_key(|p| (cost(p, stripe.stripe, fed(p)), p.key))?;
     let gain = u64::from(depth.saturating_sub(*best.depth.get(at)?));
+    // One hop is worth a change to those who have others hang on them.
+    let gain = if gain > 1 || stripe.weight > 1 { gain } else { 0 };
     let late = micros(stripe.usual.saturating_sub(slow)) / 1000;
     (gain + late > 0).then_some((gain * 50 + late, stripe.stripe, best.key))
 }

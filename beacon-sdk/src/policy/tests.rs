@@ -67,6 +67,7 @@ fn view(peers: u16, needs: Vec<Need>) -> MeshView {
         pending: false,
         lag: Duration::ZERO,
         usual: Duration::ZERO,
+        weight: 2,
     };
     MeshView {
         now: NOW,

@@ -351,17 +351,6 @@ impl<'a> World<'a> {
 
     /// How it goes, for those who wait.
     fn line(&self) -> String {
-        if std::env::var_os("SIM_TREES").is_some() {
-            let mut depths = vec![vec![0_u32; 9]; self.plan.access.len() + 1];
-            for (at, peer) in self.peers.iter().enumerate().skip(1) {
-                let Some(engine) = &peer.engine else { continue };
-                let _ = at;
-                for d in engine.depths() {
-                    depths[peer.viewing.class][usize::from(d.unwrap_or(8).min(8))] += 1;
-                }
-            }
-            eprintln!("{depths:?}");
-        }
         let here = self.peers.iter().filter(|peer| peer.engine.is_some()).count() - 1;
         let playing = self.peers.iter().filter(|peer| peer.viewing.next.is_some()).count();
         let share = 100.0 * ratio(self.tally.within[2], self.tally.due);
