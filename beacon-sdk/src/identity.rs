@@ -1,5 +1,6 @@
 //! Ed25519 identities: who signs a broadcast, who a peer is.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 use ed25519_dalek::{Signature as DalekSignature, Signer, SigningKey, VerifyingKey};
@@ -12,8 +13,26 @@ pub const SIGNATURE_LEN: usize = 64;
 pub type Signature = [u8; SIGNATURE_LEN];
 
 /// An Ed25519 public key as it travels: 32 bytes, not known to be a point on the curve.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PublicKey([u8; 32]);
+
+/// The order of the bytes. Keys are looked up for every symbol, and the first eight bytes nearly
+/// always decide: comparing them as a number is several times faster than comparing strings.
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let head = |key: &Self| {
+            let [a, b, c, d, e, f, g, h, ..] = key.0;
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        };
+        head(self).cmp(&head(other)).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl PublicKey {
     /// Takes any 32 bytes; a key that is not a curve point verifies nothing.

@@ -50,6 +50,8 @@ pub(super) struct Content {
     /// Leaf hashes as they came; no pages where the manifest has them.
     pages: Vec<Option<Bytes>>,
     symbols: Vec<Option<Bytes>>,
+    /// Bit i of word j: symbol 64 j + i is not here. Planning looks at nothing else.
+    absent: Vec<u64>,
     held: u16,
     held_source: u16,
     stripes: u8,
@@ -58,6 +60,15 @@ pub(super) struct Content {
     edges: Vec<Edge>,
     /// What a neighbour is told; kept as symbols come, for every symbol asks for it.
     mask: u32,
+}
+
+/// A bit set for each of `total` symbols.
+fn all_absent(total: u16) -> Vec<u64> {
+    let mut words = vec![u64::MAX; usize::from(total.div_ceil(64))];
+    if let Some(last) = words.last_mut().filter(|_| total % 64 != 0) {
+        *last = (1 << (total % 64)) - 1;
+    }
+    words
 }
 
 /// What became of a page.
@@ -107,6 +118,7 @@ impl Content {
             pulled: false,
             pages: vec![None; Manifest::pages(&layout)],
             symbols: vec![None; usize::from(total)],
+            absent: all_absent(total),
             held: 0,
             held_source: 0,
             stripes,
@@ -156,7 +168,14 @@ impl Content {
 
     /// ESIs that are not here, ascending.
     pub(super) fn absent(&self) -> impl Iterator<Item = u16> {
-        (0_u16..).zip(&self.symbols).filter(|(_, slot)| slot.is_none()).map(|(esi, _)| esi)
+        (0_u16..).step_by(64).zip(&self.absent).flat_map(|(base, &word)| {
+            let mut left = word;
+            core::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as u16)?;
+                left &= left - 1;
+                Some(base + bit)
+            })
+        })
     }
 
     /// What a neighbour is told.
@@ -243,6 +262,7 @@ impl Content {
     /// Keeps a symbol whose authenticity is established.
     pub(super) fn keep(&mut self, esi: u16, frame: Bytes) {
         self.symbols[usize::from(esi)] = Some(frame);
+        self.absent[usize::from(esi / 64)] &= !(1 << (esi % 64));
         self.held += 1;
         self.held_source += u16::from(esi < self.manifest.layout.source());
         let stripe = self.stripe(esi);

@@ -230,12 +230,14 @@ impl Engine {
     fn settle(&mut self, from: PeerKey, header: SymbolHeader) {
         let (now, mut by) = (self.now, Vec::new());
         let Some(content) = self.store.content_mut(header.segment) else { return };
-        content.asked.retain(|asked| {
-            if asked.esi == header.esi {
-                by.push(asked.peer);
-            }
-            asked.esi != header.esi
-        });
+        if !content.asked.is_empty() {
+            content.asked.retain(|asked| {
+                if asked.esi == header.esi {
+                    by.push(asked.peer);
+                }
+                asked.esi != header.esi
+            });
+        }
         content.pulled |= !by.is_empty();
         let stripe = content.stripe(header.esi);
         let feed = &mut self.feeds.stripes[usize::from(stripe)];
@@ -341,6 +343,9 @@ impl Engine {
     fn note_progress(&mut self, id: SegmentId) {
         let Some(content) = self.store.content_mut(id) else { return };
         let mask = content.mask();
+        if content.complete() {
+            self.playable = Instant::ZERO;
+        }
         if content.complete() && !content.asked.is_empty() {
             let mut asked: Vec<PeerKey> = content.asked.drain(..).map(|a| a.peer).collect();
             asked.sort_unstable();

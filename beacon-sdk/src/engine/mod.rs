@@ -116,6 +116,10 @@ pub struct Engine {
     status: Status,
     /// Control frames may be waiting that can be sent.
     control_waits: bool,
+    /// Symbols may be waiting that can be sent.
+    data_waits: bool,
+    /// Before this there is nothing to play, unless something happens that sets it to zero.
+    playable: Instant,
     /// Whose turn it is to send.
     turn: usize,
     /// The symbol that the driver has been given last, until it counts.
@@ -208,6 +212,8 @@ impl Engine {
             unplayable: None,
             status: Status::default(),
             control_waits: false,
+            data_waits: false,
+            playable: Instant::ZERO,
             turn: 0,
             handed: None,
             timers: Timers {
@@ -242,6 +248,15 @@ impl Engine {
         if !matches!(input, Input::Refused { .. }) {
             self.count_sent();
         }
+        // Of what comes on the data lane only the completion of a segment concerns playout.
+        if !matches!(
+            input,
+            Input::Received { lane: Lane::Data, .. }
+                | Input::Writable { .. }
+                | Input::Refused { .. }
+        ) {
+            self.playable = Instant::ZERO;
+        }
         match input {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
@@ -258,6 +273,7 @@ impl Engine {
             Input::Received { from, lane, frame } => self.on_frame(from, lane, frame),
             Input::Writable { to, lane } => {
                 self.control_waits |= lane == Lane::Control;
+                self.data_waits |= lane == Lane::Data;
                 if let Some(peer) = self.peer_by_id(&to) {
                     peer.out.writable(lane);
                 }
@@ -283,9 +299,16 @@ impl Engine {
     /// The next item for the sink, if there is one.
     #[must_use]
     pub fn poll_playout(&mut self) -> Option<Playout> {
+        if self.now < self.playable {
+            return None;
+        }
         let (description, _) = self.description.as_ref()?;
         let had_started = self.stats.segments_delivered > 0;
-        let item = self.player.poll(&self.store, description, self.now, &mut self.stats)?;
+        let Some(item) = self.player.poll(&self.store, description, self.now, &mut self.stats)
+        else {
+            self.playable = self.player.wakes_at(&self.store, description, self.now);
+            return None;
+        };
         match &item {
             Playout::Gap { id } => self.event(Event::Missed { id: *id }),
             Playout::Segment { .. } if !had_started => {
@@ -308,13 +331,17 @@ impl Engine {
         let timers = &self.timers;
         let mut soonest = timers.plan.min(timers.tell).min(timers.have);
         soonest = soonest.min(timers.tidy).min(timers.tail);
-        if self.peers.iter().any(|(_, peer)| peer.out.symbols_sendable()) {
+        if self.data_waits && self.peers.iter().any(|(_, peer)| peer.out.symbols_sendable()) {
             soonest = soonest.min(self.pacer.opens_at());
         }
-        if let Some((description, _)) = &self.description {
-            soonest = soonest.min(self.player.wakes_at(&self.store, description, self.now));
-        }
-        soonest
+        let playable = match &self.description {
+            Some((description, _)) if self.playable <= self.now => {
+                self.player.wakes_at(&self.store, description, self.now)
+            }
+            Some(_) => self.playable,
+            None => Instant::NEVER,
+        };
+        soonest.min(playable)
     }
 
     /// Nothing waits to be sent.

@@ -221,6 +221,7 @@ impl Engine {
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;
             if Some(child) != except && takes && !held {
                 peer.out.symbol(frame.clone(), expires);
+                self.data_waits = true;
             }
         }
     }

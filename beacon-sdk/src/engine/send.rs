@@ -40,7 +40,7 @@ impl Engine {
             }
             self.control_waits = false;
         }
-        if !self.pacer.open(self.now) {
+        if !self.data_waits || !self.pacer.open(self.now) {
             return None;
         }
         for key in self.turns(self.turn) {
@@ -50,6 +50,7 @@ impl Engine {
             self.handed = Some(Handed { to: key, len: frame.len() });
             return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
         }
+        self.data_waits = false;
         None
     }
 

@@ -224,6 +224,7 @@ impl Engine {
             given.set(esi);
             given.last = self.now;
             peer.out.symbol(frame.clone(), expires);
+            self.data_waits = true;
             left -= 1;
         }
     }

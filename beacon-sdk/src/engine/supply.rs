@@ -80,6 +80,7 @@ impl Engine {
                 Some(frame) if served < most && (served < room || owed(esi)) => {
                     served += 1;
                     peer.out.symbol_first(frame.clone(), expires);
+                    self.data_waits = true;
                 }
                 _ => busy.push(esi),
             }

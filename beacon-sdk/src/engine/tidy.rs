@@ -39,6 +39,7 @@ impl Engine {
     }
 
     fn tidy(&mut self) {
+        self.playable = Instant::ZERO;
         self.check_links();
         self.end_notices();
         self.make_room();

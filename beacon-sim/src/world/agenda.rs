@@ -1,12 +1,31 @@
 //! What is still to happen, in total order: by time, then by the order in which it was planned.
+//!
+//! Most of it happens within a second or two. A single heap over everything costs more per event
+//! the more peers there are; so time is cut into slots, what falls into a later slot is thrown
+//! onto its pile unsorted, and only the present slot is a heap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// A slot is 2^19 ns (half a millisecond): with 10,000 peers the present one holds some thousand
+/// entries.
+const SLOT_BITS: u32 = 19;
+/// Slots ahead: half a second. What is later waits in a heap of its own.
+const SLOTS: u64 = 1 << 10;
+
 /// A queue of things to come. Time is in nanoseconds.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
-    heap: BinaryHeap<Reverse<Entry>>,
+    /// Of the present slot and before.
+    near: BinaryHeap<Reverse<Entry>>,
+    /// Slots after the present one, by number modulo [`SLOTS`].
+    slots: Vec<Vec<Reverse<Entry>>>,
+    /// After those.
+    far: BinaryHeap<Reverse<Entry>>,
+    /// The number of the present slot.
+    slot: u64,
+    /// Entries in `slots`.
+    piled: usize,
     /// What the entries stand for; freed places are used again, so entries stay small.
     things: Vec<Option<T>>,
     free: Vec<u32>,
@@ -22,7 +41,16 @@ struct Entry {
 
 impl<T> Agenda<T> {
     pub(super) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), things: Vec::new(), free: Vec::new(), serial: 0 }
+        Self {
+            near: BinaryHeap::new(),
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            far: BinaryHeap::new(),
+            slot: 0,
+            piled: 0,
+            things: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+        }
     }
 
     pub(super) fn add(&mut self, at: u64, thing: T) {
@@ -32,15 +60,50 @@ impl<T> Agenda<T> {
             (self.things.len() - 1) as u32
         });
         self.things[place as usize] = Some(thing);
-        self.heap.push(Reverse(Entry { at, serial: self.serial, place }));
+        self.put(Reverse(Entry { at, serial: self.serial, place }));
+    }
+
+    fn put(&mut self, entry: Reverse<Entry>) {
+        let slot = entry.0.at >> SLOT_BITS;
+        if slot <= self.slot {
+            self.near.push(entry);
+        } else if slot < self.slot + SLOTS {
+            self.slots[(slot % SLOTS) as usize].push(entry);
+            self.piled += 1;
+        } else {
+            self.far.push(entry);
+        }
+    }
+
+    /// Goes to the next slot that has something, if there is one not after that of `until`.
+    fn advance(&mut self, until: u64) -> bool {
+        let last = until >> SLOT_BITS;
+        while self.near.is_empty() {
+            let far = self.far.peek().map_or(u64::MAX, |entry| entry.0.at >> SLOT_BITS);
+            let next = if self.piled == 0 { far } else { self.slot + 1 };
+            if next > last || next == u64::MAX {
+                return false;
+            }
+            self.slot = next;
+            let pile = &mut self.slots[(next % SLOTS) as usize];
+            self.piled -= pile.len();
+            self.near.extend(pile.drain(..));
+            while let Some(entry) = self.far.peek()
+                && entry.0.at >> SLOT_BITS < next + SLOTS
+                && let Some(entry) = self.far.pop()
+            {
+                self.put(entry);
+            }
+        }
+        true
     }
 
     /// The next thing not later than `until`, with its time.
     pub(super) fn next(&mut self, until: u64) -> Option<(u64, T)> {
-        if self.heap.peek()?.0.at > until {
+        if !self.advance(until) || self.near.peek()?.0.at > until {
             return None;
         }
-        let Reverse(entry) = self.heap.pop()?;
+        let Reverse(entry) = self.near.pop()?;
         self.free.push(entry.place);
         Some((entry.at, self.things[entry.place as usize].take()?))
     }
@@ -63,5 +126,35 @@ mod tests {
         assert_eq!(told, "abcd");
         assert_eq!(agenda.next(9), Some((9, 'e')));
         assert_eq!(agenda.next(u64::MAX), None);
+    }
+
+    #[test]
+    fn slots_change_nothing_about_the_order() {
+        let mut word = 7_u64;
+        let mut draw = |below: u64| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (word >> 33) % below
+        };
+        let mut agenda = Agenda::new();
+        let (mut now, mut serial) = (0, 0_u64);
+        let mut all = std::collections::BTreeSet::new();
+        for _ in 0..2000 {
+            for _ in 0..draw(6) {
+                // From the present slot to far beyond the last.
+                let span = 1 << (4 + draw(32));
+                let at = now + draw(span);
+                agenda.add(at, serial);
+                all.insert((at, serial));
+                serial += 1;
+            }
+            let until = now + draw(1 << 30);
+            while let Some(first) = all.first().copied().filter(|(at, _)| *at <= until) {
+                assert_eq!(agenda.next(until), Some(first));
+                all.remove(&first);
+                now = first.0;
+            }
+            assert_eq!(agenda.next(until), None);
+            now = until;
+        }
     }
 }

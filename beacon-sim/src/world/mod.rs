@@ -28,6 +28,7 @@ use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Media, Playout};
 use beacon_sdk::policy::{self, MeshScore, OpenLedger};
 use beacon_sdk::{Config, Engine, Identity, Instant};
+use bytes::Bytes;
 use camera::{Camera, VIDEO};
 use crowd::{Crowd, Survivor};
 use geography::Geography;
@@ -54,7 +55,7 @@ enum Happening {
     /// A timer of a peer.
     Wake(u32),
     /// Frames arrive.
-    Burst(Box<wire::Burst>),
+    Burst(wire::Burst),
     /// A link is up, for the one side that is named.
     Up { at: u32, epoch: u64, other: u32, dialled: bool },
     /// A dial came to nothing.
@@ -114,6 +115,8 @@ struct World<'a> {
     gone: Gone,
     /// Kept between steps for its memory.
     sending: Vec<wire::Sending>,
+    /// Empty lists of frames, likewise.
+    lists: Vec<Vec<Bytes>>,
 }
 
 /// What viewers that left had.
@@ -200,6 +203,7 @@ impl<'a> World<'a> {
             blow: None,
             gone: Gone::default(),
             sending: Vec::new(),
+            lists: Vec::new(),
             geography,
             plan,
         };
@@ -240,7 +244,7 @@ impl<'a> World<'a> {
                 peer.woken = self.now;
                 self.step(at, Input::Timeout);
             }
-            Happening::Burst(burst) => self.arrive(*burst),
+            Happening::Burst(burst) => self.arrive(burst),
             Happening::Up { at, epoch, other, dialled } => self.up(at, epoch, other, dialled),
             Happening::Failed { at, other } => self.failed(at, other),
             Happening::Down { at, epoch, other } => self.down(at, epoch, other),

@@ -84,7 +84,8 @@ impl World<'_> {
         while let Some(first) = rest.next() {
             let (to, lane) = (first.to, first.lane);
             let mut leave = first.leave;
-            let mut frames = vec![first.frame];
+            let mut frames = self.lists.pop().unwrap_or_default();
+            frames.push(first.frame);
             while frames.len() < most
                 && let Some(next) = rest.next_if(|next| next.to == to && next.lane == lane)
             {
@@ -114,7 +115,7 @@ impl World<'_> {
             arrive += (jitter.min(10.0 * network.jitter_ms) * 1e6) as u64;
         }
         if frames.is_empty() {
-            return;
+            return self.lists.push(frames);
         }
         let overhead = frames.len() as u64 * u64::from(network.overhead);
         let bytes = frames.iter().map(|f| f.len() as u64).sum::<u64>() + overhead;
@@ -125,7 +126,7 @@ impl World<'_> {
             }
         }
         let burst = Burst { from, to, epoch, lane, frames, bytes, queued: false };
-        self.agenda.add(arrive, Happening::Burst(Box::new(burst)));
+        self.agenda.add(arrive, Happening::Burst(burst));
     }
 
     fn mix_bytes(&mut self, bytes: &[u8]) {
@@ -147,14 +148,15 @@ impl World<'_> {
             // A millisecond in a queue is not worth an event.
             if through > self.now + 1_000_000 {
                 burst.queued = true;
-                return self.agenda.add(through, Happening::Burst(Box::new(burst)));
+                return self.agenda.add(through, Happening::Burst(burst));
             }
         }
         let from = self.peers[burst.from as usize].id;
         let lane = burst.lane;
-        for frame in burst.frames {
+        for frame in burst.frames.drain(..) {
             self.give(to, Input::Received { from, lane, frame });
         }
+        self.lists.push(burst.frames);
         self.settle(to);
     }
 
