@@ -65,7 +65,7 @@ pub(super) struct Content {
 /// A bit set for each of `total` symbols.
 fn all_absent(total: u16) -> Vec<u64> {
     let mut words = vec![u64::MAX; usize::from(total.div_ceil(64))];
-    if let Some(last) = words.last_mut().filter(|_| total % 64 != 0) {
+    if let Some(last) = words.last_mut().filter(|_| !total.is_multiple_of(64)) {
         *last = (1 << (total % 64)) - 1;
     }
     words
