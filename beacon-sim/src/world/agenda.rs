@@ -151,7 +151,6 @@ mod tests {
             while let Some(first) = all.first().copied().filter(|(at, _)| *at <= until) {
                 assert_eq!(agenda.next(until), Some(first));
                 all.remove(&first);
-                now = first.0;
             }
             assert_eq!(agenda.next(until), None);
             now = until;
