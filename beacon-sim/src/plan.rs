@@ -1,5 +1,6 @@
 //! Plans: an experiment as a TOML file. A plan and a seed decide a run down to the last bit.
 
+use crate::bound::{Class, Mix};
 use beacon_sdk::{Config, ConfigError, Profile};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -375,8 +376,19 @@ impl Plan {
     /// [`PlanError`] with the cause.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path).map_err(|e| PlanError::Read(path.into(), e))?;
-        let mut plan: Self =
+        let table =
             toml::from_str(&text).map_err(|e| PlanError::Parse(path.into(), Box::new(e)))?;
+        Self::from_table(table, path)
+    }
+
+    /// Takes a plan out of what a file holds, and checks it. Files that it names are looked for
+    /// beside `path`.
+    ///
+    /// # Errors
+    /// As [`Plan::read`].
+    pub fn from_table(table: toml::Table, path: &Path) -> Result<Self, PlanError> {
+        let parse = |e| PlanError::Parse(path.into(), Box::new(e));
+        let mut plan = Self::deserialize(table).map_err(parse)?;
         if let Latency::Matrix { file } = &mut plan.network.latency
             && file.is_relative()
         {
@@ -430,6 +442,34 @@ impl Plan {
             return Err(PlanError::Scheduler(self.scheduler.clone(), known));
         }
         Ok(self.config().check()?)
+    }
+
+    /// The uplinks that viewers give, as a mix.
+    #[must_use]
+    pub fn mix(&self) -> Mix {
+        let class = |a: &Access| Class { share: f64::from(a.share), upload: a.up * 1e6 };
+        Mix::new(&self.access.iter().map(class).collect::<Vec<_>>())
+    }
+
+    /// Bits per second of picture and sound.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.stream.mbit * 1e6 + f64::from(self.stream.audio_kbit) * 1e3
+    }
+
+    /// Mean uplink of viewers over the stream's rate.
+    #[must_use]
+    pub fn supply(&self) -> f64 {
+        self.mix().mean() / self.rate()
+    }
+
+    /// Scales the uplinks of all viewers, so that [`Plan::supply`] is `ratio`; nothing happens
+    /// when nobody gives anything.
+    pub fn scale_supply(&mut self, ratio: f64) {
+        let now = self.supply();
+        if now > 0.0 {
+            self.access.iter_mut().for_each(|class| class.up *= ratio / now);
+        }
     }
 
     /// The configuration that all peers start from.
