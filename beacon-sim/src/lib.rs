@@ -5,6 +5,9 @@
 //! purpose; a [`Report`](report::Report) says what came of it. The same plan and seed give the same
 //! [`hash`](report::Report::hash) in every build and on every platform.
 //!
+//! A [`Sweep`](sweep::Sweep) plays a plan with every combination of a few settings and several
+//! seeds, and sums up what came of it as tables and figures.
+//!
 //! [`bound`] holds what no live stream over its viewers can beat, as formulas: every report
 //! prints its distance from them. [`model`] holds published experiments, redone without the
 //! engine: they check the laboratory's own tools.
@@ -14,5 +17,8 @@ mod draw;
 mod meter;
 pub mod model;
 pub mod plan;
+pub mod plot;
 pub mod report;
+pub mod sweep;
+pub mod table;
 pub mod world;

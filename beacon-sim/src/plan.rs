@@ -1,5 +1,6 @@
 //! Plans: an experiment as a TOML file. A plan and a seed decide a run down to the last bit.
 
+use crate::bound::{Class, Mix};
 use beacon_sdk::{Config, ConfigError, Profile};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -368,15 +369,6 @@ pub enum PlanError {
     Matrix(PathBuf, String),
 }
 
-impl PlanError {
-    fn of(self, path: &Path) -> Self {
-        match self {
-            Self::Parse(_, error) => Self::Parse(path.into(), error),
-            other => other,
-        }
-    }
-}
-
 impl Plan {
     /// Reads and checks a plan.
     ///
@@ -384,24 +376,36 @@ impl Plan {
     /// [`PlanError`] with the cause.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path).map_err(|e| PlanError::Read(path.into(), e))?;
-        let mut plan = Self::parse(&text).map_err(|error| error.of(path))?;
+        let table =
+            toml::from_str(&text).map_err(|e| PlanError::Parse(path.into(), Box::new(e)))?;
+        Self::from_table(table, path)
+    }
+
+    /// Takes a plan out of what a file holds, and checks it. Files that it names are looked for
+    /// beside `path`.
+    ///
+    /// # Errors
+    /// As [`Plan::read`].
+    pub fn from_table(table: toml::Table, path: &Path) -> Result<Self, PlanError> {
+        let parse = |e| PlanError::Parse(path.into(), Box::new(e));
+        let mut plan = Self::deserialize(table).map_err(parse)?;
         if let Latency::Matrix { file } = &mut plan.network.latency
             && file.is_relative()
         {
             *file = path.parent().unwrap_or(Path::new(".")).join(&*file);
         }
+        plan.check()?;
         Ok(plan)
     }
 
-    /// A plan from its text. The file of a latency matrix is not looked for.
+    /// A plan from its text; files that it names are looked for in the working folder.
     ///
     /// # Errors
     /// [`PlanError`] with the cause.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
-        let plan: Self =
-            toml::from_str(text).map_err(|e| PlanError::Parse(PathBuf::new(), Box::new(e)))?;
-        plan.check()?;
-        Ok(plan)
+        let path = Path::new("plan");
+        let table = toml::from_str(text).map_err(|e| PlanError::Parse(path.into(), Box::new(e)))?;
+        Self::from_table(table, path)
     }
 
     /// Checks ranges.
@@ -448,6 +452,34 @@ impl Plan {
             return Err(PlanError::Scheduler(self.scheduler.clone(), known));
         }
         Ok(self.config().check()?)
+    }
+
+    /// The uplinks that viewers give, as a mix.
+    #[must_use]
+    pub fn mix(&self) -> Mix {
+        let class = |a: &Access| Class { share: f64::from(a.share), upload: a.up * 1e6 };
+        Mix::new(&self.access.iter().map(class).collect::<Vec<_>>())
+    }
+
+    /// Bits per second of picture and sound.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.stream.mbit * 1e6 + f64::from(self.stream.audio_kbit) * 1e3
+    }
+
+    /// Mean uplink of viewers over the stream's rate.
+    #[must_use]
+    pub fn supply(&self) -> f64 {
+        self.mix().mean() / self.rate()
+    }
+
+    /// Scales the uplinks of all viewers, so that [`Plan::supply`] is `ratio`; nothing happens
+    /// when nobody gives anything.
+    pub fn scale_supply(&mut self, ratio: f64) {
+        let now = self.supply();
+        if now > 0.0 {
+            self.access.iter_mut().for_each(|class| class.up *= ratio / now);
+        }
     }
 
     /// The configuration that all peers start from.

@@ -176,9 +176,13 @@ pub struct Report {
     pub stalls_per_peer_min: f64,
     /// Mean of uplinks that give, over the stream's rate (supply ratio).
     pub supply: f64,
-    /// Lower bound on the last viewer's delay for one symbol, ms (greedy snowball, theory.md §1.3).
+    /// When the last viewer would have one symbol if everybody copied it without pause to the
+    /// fastest that has none yet, ms: the greedy snowball of theory.md §1.3, with the plan's
+    /// uplinks, the frame of one symbol as the unit and the plan's median one-way delay. A
+    /// reference: with the median delay it is no strict bound. 0 when uplinks do not reach all.
     pub bound_ms: f64,
-    /// (p99 delay − length of a segment) over that bound.
+    /// What the p99 delay is beyond the length of a segment, over `bound_ms`. A viewer needs all
+    /// symbols of a segment, and uplinks are shared: 1 cannot be reached.
     pub eta_delay: f64,
     /// Inputs handled by engines.
     pub events: u64,

@@ -5,6 +5,7 @@ mod clip;
 mod demo;
 mod nightly;
 mod process;
+mod schedulers;
 mod setup;
 mod step;
 mod tidy;
@@ -52,6 +53,12 @@ const COMMANDS: &[Command] = &[
         about: "run the checks that take long: fuzzing and full benchmarks",
         help: nightly::HELP,
         run: |args| step::command("nightly", nightly::STEPS, args),
+    },
+    Command {
+        name: "schedulers",
+        about: "compare all schedulers in the laboratory: tables and figures",
+        help: schedulers::HELP,
+        run: schedulers::run,
     },
     Command {
         name: "setup-gst",

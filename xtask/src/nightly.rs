@@ -2,6 +2,7 @@
 
 use crate::ci;
 use crate::process::{cargo, program, run, target_dir};
+use crate::schedulers;
 use crate::step::Step;
 use std::env::consts::EXE_SUFFIX;
 
@@ -29,6 +30,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "external",
         about: "the simulator's models against published results that take long to repeat",
         run: external,
+    },
+    Step {
+        name: "schedulers",
+        about: "every scheduler in every sweep of the laboratory, 10 seeds: hours",
+        run: || schedulers::compare(&schedulers::Request::default()),
     },
     Step {
         name: "chain",

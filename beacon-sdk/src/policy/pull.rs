@@ -1,6 +1,7 @@
 //! Turning an order of needs into requests: shared by every scheduler that pulls, so that they
 //! differ in what they ask for first and not in how.
 
+use crate::config::STRIPES_MAX;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, Plan};
 use crate::rng::Rng;
 use core::time::Duration;
@@ -208,7 +209,9 @@ impl<'a> Puller<'a> {
         limit - left
     }
 
-    /// Open symbols in the order of their classes, from a random class on.
+    /// Open symbols in the order of their classes: those that lack least first, from a random
+    /// class on among equals. What has been begun is made whole, for only whole stripes are told
+    /// of: viewers that each hold a part of every stripe have nothing to give each other.
     fn turns(
         &mut self,
         need: &Need,
@@ -226,6 +229,12 @@ impl<'a> Puller<'a> {
         }));
         turns.sort_unstable();
         turns.dedup();
+        let mut lacks = [0_u16; STRIPES_MAX as usize + 1];
+        for (class, _) in &turns {
+            lacks[usize::from(*class).min(lacks.len() - 1)] += 1;
+        }
+        let lack = |class: u16| lacks[usize::from(class).min(lacks.len() - 1)];
+        turns.sort_by_key(|(class, _)| (lack(*class), *class));
         turns
     }
 

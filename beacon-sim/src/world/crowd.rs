@@ -19,13 +19,11 @@ pub(super) struct Crowd {
     draw: Draw,
     /// Access classes in turn, so that the mix is the plan's whatever the number.
     classes: Vec<usize>,
-    shares: u32,
 }
 
 impl Crowd {
-    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
-        let shares = plan.access.iter().map(|class| class.share).sum();
-        Self { draw: Draw::new(seed, 0, Purpose::Churn), classes: Vec::new(), shares }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { draw: Draw::new(seed, 0, Purpose::Churn), classes: Vec::new() }
     }
 
     /// When the first viewers come.
@@ -58,13 +56,6 @@ impl Crowd {
             Stay::ViewerMix if draw.chance(0.3) => draw.lognormal(libm::log(40.0), 1.0),
             Stay::ViewerMix => draw.weibull(0.6, 1500.0),
         })
-    }
-
-    /// Mean uplink over the stream's rate.
-    pub(super) fn supply(&self, plan: &Plan) -> f64 {
-        let total: f64 = plan.access.iter().map(|c| f64::from(c.share) * c.up).sum();
-        let rate = plan.stream.mbit + f64::from(plan.stream.audio_kbit) / 1000.0;
-        total / f64::from(self.shares.max(1)) / rate
     }
 }
 

@@ -12,6 +12,7 @@
 mod agenda;
 mod camera;
 mod crowd;
+mod distance;
 mod geography;
 mod link;
 mod peer;
@@ -31,6 +32,7 @@ use beacon_sdk::{Config, Engine, Identity, Instant};
 use bytes::Bytes;
 use camera::{Camera, VIDEO};
 use crowd::{Crowd, Survivor};
+pub use distance::scenario;
 use geography::Geography;
 use link::Loss;
 use peer::{Ids, Peer};
@@ -186,7 +188,7 @@ impl<'a> World<'a> {
             ids: HashMap::default(),
             loss: Loss::new(plan.network.loss, plan.network.loss_burst),
             camera: Camera::new(&plan.stream),
-            crowd: Crowd::new(plan, seed),
+            crowd: Crowd::new(seed),
             tracker: Tracker::new(id, Draw::new(seed, 0, Purpose::Tracker)),
             code,
             gauge: Gauge {
@@ -368,7 +370,7 @@ impl<'a> World<'a> {
         let (sum, traffic) = (self.gone.sum, self.traffic);
         let source = traffic.origin - self.base.origin;
         let minutes = sum.seconds / 60.0;
-        let bound_ms = 0.0;
+        let bound_ms = distance::bound_ms(self.plan, &self.geography, self.seed);
         let mut report = Report {
             plan: self.plan.name.clone(),
             scheduler: self.plan.scheduler.clone(),
@@ -388,7 +390,7 @@ impl<'a> World<'a> {
             recovered: ratio(sum.recovered, self.tally.due),
             requested: ratio(sum.requested * 1088, sum.useful),
             stalls_per_peer_min: sum.stalls as f64 / minutes.max(1e-9),
-            supply: self.crowd.supply(self.plan),
+            supply: self.plan.supply(),
             bound_ms,
             events: self.events,
             ..Report::default()
