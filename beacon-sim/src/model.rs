@@ -19,6 +19,7 @@ mod mesh;
 mod optimal;
 mod population;
 mod reference;
+mod repair;
 mod sampling;
 mod slotted;
 
@@ -29,6 +30,7 @@ pub use gossip::{Graph, atomic};
 pub use hyparview::{Overlay, Settings};
 pub use maps::Maps;
 pub use population::{Lifetimes, Population, Service};
+pub use repair::{Hop, Notice, Repair, table as repair_table};
 pub use slotted::{Arrivals, Churn, Mesh, Order, Policy, Slotted};
 
 /// All experiments, in the order of their numbers.

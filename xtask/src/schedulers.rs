@@ -50,7 +50,9 @@ fn parse(args: &[String]) -> Result<Request, String> {
                 }
             }
             _ => {
-                return Err(format!("there is no option '{option}': say --only, --seeds or --jobs"));
+                return Err(format!(
+                    "there is no option '{option}': say --only, --seeds or --jobs"
+                ));
             }
         }
     }

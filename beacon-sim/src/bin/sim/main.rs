@@ -3,6 +3,7 @@
 mod bound;
 mod check;
 mod progress;
+mod repair;
 mod run;
 mod sweep;
 
@@ -40,6 +41,8 @@ enum Command {
     Bound(bound::Bound),
     /// Repeat published results with the laboratory's models, and compare.
     Check(check::Check),
+    /// Compare NAK with ACK over one hop: how much later a lost symbol comes.
+    Repair(repair::Repair),
     /// Play a plan with many settings and seeds: tables, CSV and figures.
     Sweep(sweep::Sweep),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Bound(bound) => bound.run(),
         Command::Check(check) => check.run(),
+        Command::Repair(repair) => repair.run(),
         Command::Sweep(sweep) => sweep.run(),
     });
     match outcome {
