@@ -77,11 +77,13 @@ fn main() -> ExitCode {
 
 /// Files are written whole or line by line: the process may end between any two.
 fn end_on_interrupt() -> Result<(), Failure> {
+    #[cfg(not(target_family = "wasm"))]
     ctrlc::set_handler(|| {
         eprintln!("\ninterrupted: what has been written stays, nothing more will come");
         std::process::exit(1);
     })
-    .map_err(|error| failed(format!("cannot listen for Ctrl-C: {error}")))
+    .map_err(|error| failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    Ok(())
 }
 
 /// Prints to standard output. A reader that has gone away (`| head`) is no error.
