@@ -14,7 +14,7 @@ use std::time::Instant;
 /// Every cell is played with the same seeds. Writes NAME.jsonl (one line per run, as runs end),
 /// NAME.csv and NAME.md (means and 95 % intervals) and NAME.svg into the folder.
 ///
-/// What a sweep file holds: the name, the base plan, seeds, [set] and [axes]; see the files in
+/// What a sweep file holds: the name, the base plan, seeds, `[set]` and `[axes]`; see the files in
 /// beacon-sim/plans/sweeps. Memory per peer is the whole process's and means nothing here.
 #[derive(Debug, Args)]
 pub(crate) struct Sweep {
