@@ -1,6 +1,6 @@
 //! Pure pull, rarest segment first.
 
-use super::pull::Puller;
+use super::pull::{Puller, copies};
 use crate::plugin::{MeshView, Plan, Scheduler};
 use crate::rng::Rng;
 
@@ -15,9 +15,9 @@ pub struct RarestFirst;
 /// The order of rarest-first: indices of `view.needs`.
 pub(super) fn rarest(view: &MeshView, rng: &mut Rng) -> Vec<usize> {
     let mut order: Vec<(usize, u64)> = (0..view.needs.len()).map(|at| (at, rng.bits())).collect();
-    order.sort_by_key(|&(at, tie)| {
+    order.sort_by_cached_key(|&(at, tie)| {
         let need = &view.needs[at];
-        (need.copies(), core::cmp::Reverse(need.deadline), tie)
+        (copies(view, need), core::cmp::Reverse(need.deadline), tie)
     });
     order.into_iter().map(|(at, _)| at).collect()
 }
