@@ -1,6 +1,6 @@
 //! Pure pull by rarity, newness and cost, with a bounded lane for what is urgent.
 
-use super::pull::{Puller, copies, micros, too_late};
+use super::pull::{Puller, micros, too_late};
 use crate::config::Config;
 use crate::plugin::{MeshView, Need, Plan, Scheduler};
 use crate::rng::Rng;
@@ -42,7 +42,7 @@ impl Hybrid {
         let nearest = need.holders.iter().filter_map(|(key, _)| view.peer(*key));
         let rtt = nearest.map(|peer| micros(peer.rtt)).min().unwrap_or_default();
         let (age, span) = (micros(view.now.since(need.since)), micros(self.playout).max(1));
-        let rarity = RARITY / copies(view, need).max(1) as u64;
+        let rarity = RARITY / view.copies(need).max(1) as u64;
         let newness = NEWNESS * span.saturating_sub(age) / span;
         // Ten round trips' worth of head room keeps the sum above zero.
         rarity + newness + (10 * COST).saturating_sub(COST * rtt.min(10 * RTT_ONE_US) / RTT_ONE_US)

@@ -16,6 +16,9 @@ const ORIGIN_COST_US: u64 = 500_000;
 /// From one neighbour's beginning with a stripe that another holds alone to the next one's, in
 /// microseconds: by the time a few have begun, the first one tells of it. (Guess.)
 const TURN_US: u64 = 100_000;
+/// With less than this until half the time to the deadline there are no turns: news of what others
+/// have begun comes too late. (Guess: ten turns.)
+const TURNS_MIN: Duration = Duration::from_secs(1);
 /// Spreads microseconds evenly over a turn: a large odd number, 2^64 over the golden ratio.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Symbols of one stripe asked of one neighbour in one go (theory.md §2.2 F).
@@ -79,8 +82,10 @@ struct Shares {
 
 impl Shares {
     fn new(view: &MeshView, need: &Need, holders: &[(usize, u32)]) -> Self {
-        let half = need.since + need.deadline.since(need.since) / 2;
-        if view.now >= half || view.peers.len() < 2 {
+        let span = need.deadline.since(need.since) / 2;
+        let half = need.since + span;
+        let alone = view.peers.len() < 2;
+        if view.now >= half || span < TURNS_MIN || alone {
             return Self { free: u32::MAX, room: 0, ripe: 0, more_at: half, left: false };
         }
         let (mut once, mut common) = (0, 0);
@@ -99,7 +104,7 @@ impl Shares {
         let begun = (0..view.stripe_count).zip(open).filter(|(_, open)| *open < whole);
         let begun = begun.fold(0, |mask, (stripe, _)| mask | bit(stripe)) & !common;
         // At which time of a turn, the microsecond decides in which the manifest came.
-        let turn = TURN_US * view.peers.len() as u64;
+        let turn = (TURN_US * view.peers.len() as u64).min(micros(span));
         let early = micros(need.since.since(Instant::ZERO)).wrapping_mul(MIX) % turn;
         let turns = (micros(view.now.since(need.since)) + early) / turn;
         let more_at = need.since + Duration::from_micros((turns + 1) * turn - early);
@@ -411,18 +416,6 @@ fn add(batches: &mut Batches, at: usize, esi: u16) {
         Some((_, esis)) => esis.push(esi),
         None => batches.push((at, vec![esi])),
     }
-}
-
-/// How rare a segment is: neighbours that hold the rarest of the stripes that are missing. One that
-/// nearly all hold in part is rare all the same while a stripe of it is with one alone.
-pub(super) fn copies(view: &MeshView, need: &Need) -> usize {
-    let missing = need.missing.iter().map(|(esi, _)| bit(view.stripe(need, *esi)));
-    let missing = missing.fold(0, |mask, stripe| mask | stripe);
-    let count =
-        |stripe: u8| need.holders.iter().filter(|(_, mask)| mask & bit(stripe) != 0).count();
-    // Repair symbols stand in for what does not come: nobody needs them.
-    let counts = (0..view.stripe_count).filter(|stripe| missing & bit(*stripe) != 0).map(count);
-    counts.filter(|count| *count > 0).min().unwrap_or(need.holders.len())
 }
 
 /// The bit of a stripe; none for one that is out of range.

@@ -1,6 +1,5 @@
 //! What sets each scheduler apart, on small views made by hand.
 
-use super::pull::copies;
 use super::*;
 use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId, TrackId};
@@ -137,16 +136,16 @@ fn what_one_alone_holds_is_shared_out() {
         esis.map(|esi| view.stripe(&view.needs[0], esi)).collect::<BTreeSet<u8>>()
     };
     // With four neighbours a turn is 400 ms.
-    let alone = |known: u64| Need {
-        since: NOW - ms(known),
-        ..need(0, ms(2000), MissingState::Open, &[2])
-    };
+    let alone =
+        |known: u64| Need { since: NOW - ms(known), ..need(0, ms(2000), MissingState::Open, &[2]) };
     assert_eq!(stripes(vec![alone(0)]).len(), 0, "the others bring it");
     let first = stripes(vec![alone(400)]);
     assert_eq!(first.len(), 1, "one stripe in one turn");
     assert!(!first.contains(&STRIPES), "nobody begins with repair symbols");
     assert_eq!(stripes(vec![alone(800)]).len(), 2, "another one in the next");
-    assert_eq!(stripes(vec![alone(2000)]).len(), 5, "half the time has passed");
+    assert_eq!(stripes(vec![alone(4000)]).len(), 5, "half the time has passed");
+    let hasty = need(0, ms(1000), MissingState::Open, &[2]);
+    assert_eq!(stripes(vec![hasty]).len(), 5, "no time for turns");
     let mut begun = alone(0);
     // Five of the ten symbols of stripe 3 are here.
     begun.missing.retain(|(esi, _)| esi % u16::from(STRIPES) != 3 || *esi >= SOURCE / 2);
@@ -167,7 +166,7 @@ fn a_segment_is_as_rare_as_its_rarest_stripe() {
     // Two hold everything but the last stripe of the stream.
     partly.holders[1..].iter_mut().for_each(|(_, mask)| *mask = 0b111);
     let view = view(4, vec![partly, need(2, ms(1500), MissingState::Open, &[1, 2])]);
-    assert_eq!(view.needs.iter().map(|need| copies(&view, need)).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(view.needs.iter().map(|need| view.copies(need)).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
