@@ -166,6 +166,12 @@ impl Content {
         self.symbols.get(usize::from(esi))?.as_ref()
     }
 
+    /// The symbols of a stripe that are here, as frames.
+    pub(super) fn held_in(&self, stripe: u8) -> impl Iterator<Item = &Bytes> {
+        let all = (0_u16..).zip(&self.symbols).filter(move |(esi, _)| self.stripe(*esi) == stripe);
+        all.filter_map(|(_, frame)| frame.as_ref())
+    }
+
     /// ESIs that are not here, ascending.
     pub(super) fn absent(&self) -> impl Iterator<Item = u16> {
         (0_u16..).step_by(64).zip(&self.absent).flat_map(|(base, &word)| {

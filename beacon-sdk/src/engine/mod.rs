@@ -410,8 +410,12 @@ impl Engine {
             }
             Message::Description(record) => self.on_description(from, record),
             Message::Status(status) => self.on_status(from, status),
-            Message::Subscribe { stripes, tracks } => self.on_subscribe(from, stripes, tracks),
-            Message::Unsubscribe { stripes } => self.on_unsubscribe(from, stripes),
+            Message::Subscribe { stripes, tracks, from: since } => {
+                self.on_subscribe(from, stripes, tracks, since);
+            }
+            Message::Unsubscribe { stripes, from: until } => {
+                self.on_unsubscribe(from, stripes, until);
+            }
             Message::Feed { stripe, path } => self.on_feed(from, stripe, path),
             Message::Refuse { stripe, reason } => self.on_refuse(from, stripe, reason),
             Message::Manifest(record) => self.on_manifest(from, &record, frame),

@@ -13,6 +13,9 @@ const WINDOW_START: u16 = 64;
 const WINDOW_MIN: u16 = 8;
 const WINDOW_MAX: u16 = 512;
 
+/// Behind such a queue a symbol is as good as lost.
+const STRAGGLE_MAX: Duration = Duration::from_secs(1);
+
 /// One link and what is known through it.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -26,6 +29,8 @@ pub(super) struct Peer {
     pub(super) heard: Instant,
     pub(super) pinged: Instant,
     pub(super) rtt: Rtt,
+    /// By how much its symbols come later than its word that they were sent.
+    pub(super) straggle: Duration,
     pub(super) status: Status,
     pub(super) out: Outbox,
     /// Symbols requested and not yet answered, and how many may be.
@@ -97,6 +102,7 @@ impl Peer {
             heard: now,
             pinged: Instant::ZERO,
             rtt: Rtt::unknown(),
+            straggle: Duration::ZERO,
             status: Status::default(),
             out: Outbox::default(),
             asked: 0,
@@ -113,6 +119,11 @@ impl Peer {
             received: 0,
             sent: 0,
         }
+    }
+
+    /// A symbol came so long after word that it was sent.
+    pub(super) fn straggled(&mut self, late: Duration) {
+        self.straggle = late.max(self.straggle * 63 / 64).min(STRAGGLE_MAX);
     }
 
     /// Symbols that may be requested now.

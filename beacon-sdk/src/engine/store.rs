@@ -107,6 +107,14 @@ impl Store {
         self.edges.get(&track)?.newest
     }
 
+    /// When the newest of all segments with a verified manifest was captured.
+    pub(super) fn newest_captured(&self) -> Option<Instant> {
+        let newest = self.edges.iter().filter_map(|(track, edge)| {
+            self.content(SegmentId { track: *track, seq: edge.newest? })
+        });
+        newest.map(|content| content.manifest.captured).max()
+    }
+
     /// All segments, by track and number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SegmentId, &Segment)> {
         self.segments.iter().map(|(id, segment)| (*id, segment))

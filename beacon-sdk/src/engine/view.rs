@@ -165,7 +165,8 @@ impl Engine {
                 }
                 let stripe = content.stripe(esi);
                 let left_out = gaps >> stripe & 1 == 1 && content.skipped(esi);
-                let parent = self.feeds.stripes[usize::from(stripe)].parent;
+                let flow = self.feeds.stripes[usize::from(stripe)].flow(content.manifest.captured);
+                let parent = flow.map(|flow| flow.peer);
                 match (states[usize::from(stripe)], parent) {
                     (Some(state), _) => missing.push((esi, state)),
                     (None, Some(parent)) if left_out => {
@@ -196,21 +197,29 @@ impl Engine {
         stripe: u8,
     ) -> Option<MissingState> {
         let feed = self.feeds.stripes.get(usize::from(stripe))?;
-        let Some(parent) = feed.parent else { return Some(MissingState::Open) };
+        let captured = content.manifest.captured;
+        let Some(flow) = feed.flow(captured) else {
+            let awaited = feed.awaited(captured, self.now - self.config.overdue / 2);
+            return (!awaited).then_some(MissingState::Open);
+        };
         if content.denied(stripe, self.now) {
             return None;
         }
+        let parent = flow.peer;
+        let straggle = self.peers.get(parent).map_or(Duration::ZERO, |peer| peer.straggle);
+        let guard = NAK_GUARD + straggle * 5 / 4;
         let done = 1 << stripe | HAVE_COMPLETE;
         let told = segment.holders.iter().any(|holder| {
-            holder.peer == parent && holder.mask & done != 0 && holder.since + NAK_GUARD <= self.now
+            let since = holder.since.max(flow.since);
+            holder.peer == parent && holder.mask & done != 0 && since + guard <= self.now
         });
+        let id = content.manifest.id;
+        let passed = flow.at.track == id.track && flow.at.seq > id.seq;
         if told {
             return Some(MissingState::Lost(parent));
         }
-        let id = content.manifest.id;
-        let passed = feed.at.track == id.track && feed.at.seq > id.seq;
         // What comes in late but comes in is not worth a second copy.
-        let flows = !passed && feed.last + self.config.overdue / 2 > self.now;
+        let flows = !passed && flow.last + self.config.overdue / 2 > self.now;
         let (waited, overdue) = (self.now.since(content.since), self.overdue());
         if waited >= overdue && !flows {
             Some(MissingState::Open)

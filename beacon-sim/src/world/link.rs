@@ -81,7 +81,7 @@ impl LinkEnd {
     /// When the link takes frames again, if it takes none now.
     pub(super) fn held_until(&self, now: u64) -> Option<u64> {
         let backlog = self.busy.saturating_sub(now);
-        let window = WINDOW * self.limit;
+        let window = (WINDOW * self.limit).min((12 * 1024 * self.limit).max(200_000_000));
         (backlog > window).then(|| now + backlog - window / 2)
     }
 
