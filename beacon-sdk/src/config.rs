@@ -126,7 +126,7 @@ impl Profile {
         };
         let low = Config {
             segment: ms(100),
-            stripes: 4,
+            stripes: 8,
             repair_percent: 25,
             push_repair: true,
             playout: ms(800),
@@ -134,7 +134,7 @@ impl Profile {
             plan_interval: ms(20),
             overdue: ms(60),
             silence: ms(1500),
-            push_slots: 12,
+            push_slots: 20,
             ..live.clone()
         };
         match self {

@@ -343,12 +343,17 @@ impl Feeds {
         orphaned
     }
 
-    /// Gives up subscriptions that nobody answered; gives them back as `(stripe, peer)`.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+    /// Gives up subscriptions that nobody answered in `patience`; gives them back as
+    /// `(stripe, peer)`.
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        patience: impl Fn(PeerKey) -> Duration,
+    ) -> Vec<(u8, PeerKey)> {
         let mut gone = Vec::new();
         for (stripe, feed) in (0_u8..).zip(&mut self.stripes) {
             if let Some(Pending { peer, since, .. }) = feed.pending
-                && since + ANSWER_MAX <= now
+                && since + patience(peer).min(ANSWER_MAX) <= now
             {
                 feed.pending = None;
                 gone.push((stripe, peer));

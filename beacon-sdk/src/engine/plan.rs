@@ -43,7 +43,9 @@ impl Engine {
         if !origin {
             self.expire_requests();
             self.fetch_manifests();
-            for (stripe, peer) in self.feeds.expire(self.now) {
+            let peers = &self.peers;
+            let patience = |key| peers.get(key).map_or(Duration::ZERO, |p| p.rtt.patience() * 2);
+            for (stripe, peer) in self.feeds.expire(self.now, patience) {
                 self.unsubscribe_at(peer, stripe);
             }
         }

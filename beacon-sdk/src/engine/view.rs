@@ -45,9 +45,11 @@ impl Engine {
             };
         };
         let wanted = self.tracks & !peer.status.tracks == 0;
+        let alive = peer.heard + self.config.silence * 3 / 8 > self.now;
         let offered = |stripe: &u8| {
             let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
             wanted
+                && alive
                 && peer
                     .status
                     .bar
