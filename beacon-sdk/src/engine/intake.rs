@@ -230,7 +230,8 @@ impl Engine {
 
     /// A symbol came: nobody is asked for it any more, and a parent that pushes is on time.
     fn settle(&mut self, from: PeerKey, header: SymbolHeader) {
-        let (now, mut by, mut straggled) = (self.now, Vec::new(), false);
+        let (now, mut by) = (self.now, Vec::new());
+        let (mut straggled, mut gap) = (false, false);
         let Some(content) = self.store.content_mut(header.segment) else { return };
         if !content.asked.is_empty() {
             content.asked.retain(|asked| {
@@ -248,13 +249,14 @@ impl Engine {
             if !by.contains(&from) {
                 straggled = true;
                 *at = header.segment;
-                if content.pushed(header.esi, now) {
-                    self.timers.plan = self.timers.plan.min(now + super::plan::GAP_GUARD);
-                }
+                gap = content.pushed(header.esi, now);
             }
         }
         if straggled {
             self.straggled(from, header);
+        }
+        if gap {
+            self.plan_by(now + self.gap_guard());
         }
         for key in by {
             let Some(peer) = self.peers.get_mut(key) else { continue };

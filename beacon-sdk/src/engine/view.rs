@@ -3,7 +3,7 @@
 use super::Engine;
 use super::children::CLOSED;
 use super::content::Content;
-use super::plan::{GAP_GUARD, NAK_GUARD};
+use super::plan::NAK_GUARD;
 use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::SegmentId;
@@ -139,7 +139,7 @@ impl Engine {
             }
             *state = self.missing_state(segment, content, stripe);
             let gap = state.is_none()
-                && content.gap(stripe, self.now - GAP_GUARD)
+                && content.gap(stripe, self.now - self.gap_guard())
                 && !content.denied(stripe, self.now);
             gaps |= u32::from(gap) << stripe;
             if state.is_none() {
@@ -209,7 +209,7 @@ impl Engine {
         }
         let parent = flow.peer;
         let straggle = self.peers.get(parent).map_or(Duration::ZERO, |peer| peer.straggle);
-        let guard = NAK_GUARD + straggle * 5 / 4;
+        let guard = NAK_GUARD + straggle * 3 / 2;
         let done = 1 << stripe | HAVE_COMPLETE;
         let told = segment.holders.iter().any(|holder| {
             let since = holder.since.max(flow.since);
