@@ -1,0 +1,163 @@
+//! What comes in, from the browser's events to the transport.
+
+use super::channel::Outlet;
+use super::port::Report;
+use crate::lane::{GO, HOLD, frame_max};
+use beacon_sdk::plugin::Lane;
+use bytes::Bytes;
+use core::cell::{Cell, OnceCell, RefCell};
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use js_sys::{ArrayBuffer, JsString, Uint8Array};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use wasm_bindgen::{JsCast as _, JsValue};
+
+/// What a queued frame costs beside its bytes (guess at the queue's and allocator's share), so
+/// that empty frames are not free either.
+const FRAME_OVERHEAD: usize = 128;
+/// Bytes of control frames that may still arrive after [`HOLD`] was said: what the other end's
+/// SCTP had under way. Chromium's receive window is 5 MiB.
+const HELD_EXCESS_MAX: usize = 8 * 1024 * 1024;
+/// Characters of a word beside the frames at most.
+const WORD_MAX: u32 = 16;
+
+/// What has come for a link.
+#[derive(Debug)]
+pub(super) enum News {
+    Report(Report),
+    Opened(Lane),
+    Frame(Lane, Bytes),
+    Word(String),
+    /// There is room again.
+    Low(Lane),
+    Closed,
+    /// The peer broke the protocol.
+    Broken,
+}
+
+/// News of all links in the order they came. Frames in it are bounded by [`Line`], everything else
+/// is a few items per link.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    news: RefCell<VecDeque<(u32, News)>>,
+    waker: Cell<Option<Waker>>,
+    pub(super) lines: RefCell<BTreeMap<u32, Rc<Line>>>,
+    pub(super) frames_dropped: Cell<u64>,
+}
+
+impl Inbox {
+    pub(super) fn push(&self, link: u32, news: News) {
+        self.news.borrow_mut().push_back((link, news));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn pop(&self) -> Option<(u32, News)> {
+        self.news.borrow_mut().pop_front()
+    }
+
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(super) async fn wait(&self) -> (u32, News) {
+        poll_fn(|context| match self.pop() {
+            Some(news) => Poll::Ready(news),
+            None => {
+                self.waker.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Takes what the page reports; messages of channels that stayed there are like any others.
+    pub(super) fn report(&self, link: u32, report: Report) {
+        match report {
+            Report::Message { lane, message } => {
+                let line = self.lines.borrow().get(&link).cloned();
+                if let Some(line) = line {
+                    line.take_in(lane, &message, self);
+                }
+            }
+            report => self.push(link, News::Report(report)),
+        }
+    }
+}
+
+/// What one link has brought that is not read yet.
+#[derive(Debug)]
+pub(super) struct Line {
+    link: u32,
+    /// Bytes per lane that may wait.
+    limit: usize,
+    control: Cell<usize>,
+    data: Cell<usize>,
+    /// The peer has been asked to hold its control frames.
+    holding: Cell<bool>,
+    pub(super) answer: OnceCell<Outlet>,
+}
+
+impl Line {
+    pub(super) fn new(link: u32, limit: usize) -> Self {
+        Self {
+            link,
+            limit,
+            control: Cell::new(0),
+            data: Cell::new(0),
+            holding: Cell::new(false),
+            answer: OnceCell::new(),
+        }
+    }
+
+    const fn waiting(&self, lane: Lane) -> &Cell<usize> {
+        match lane {
+            Lane::Control => &self.control,
+            Lane::Data => &self.data,
+        }
+    }
+
+    /// Takes a message off a channel: the one copy of a frame's way in.
+    pub(super) fn take_in(&self, lane: Lane, message: &JsValue, inbox: &Inbox) {
+        if let Some(word) = message.dyn_ref::<JsString>() {
+            let word = (lane == Lane::Control && word.length() <= WORD_MAX).then(|| word.into());
+            return inbox.push(self.link, word.map_or(News::Broken, News::Word));
+        }
+        let Some(buffer) = message.dyn_ref::<ArrayBuffer>() else {
+            return inbox.push(self.link, News::Broken);
+        };
+        let len = buffer.byte_length() as usize;
+        let waiting = self.waiting(lane).get() + len + FRAME_OVERHEAD;
+        match lane {
+            _ if len > frame_max(lane) => return inbox.push(self.link, News::Broken),
+            Lane::Control if waiting > self.limit + HELD_EXCESS_MAX => {
+                return inbox.push(self.link, News::Broken);
+            }
+            Lane::Data if waiting > self.limit => {
+                return inbox.frames_dropped.set(inbox.frames_dropped.get() + 1);
+            }
+            _ => self.waiting(lane).set(waiting),
+        }
+        if lane == Lane::Control && waiting > self.limit && !self.holding.replace(true) {
+            self.say(HOLD);
+        }
+        let frame = Bytes::from(Uint8Array::new(buffer).to_vec());
+        inbox.push(self.link, News::Frame(lane, frame));
+    }
+
+    /// The application has taken a frame.
+    pub(super) fn consumed(&self, lane: Lane, frame: &[u8]) {
+        let waiting = self.waiting(lane);
+        waiting.set(waiting.get().saturating_sub(frame.len() + FRAME_OVERHEAD));
+        if lane == Lane::Control && waiting.get() <= self.limit / 2 && self.holding.replace(false)
+        {
+            self.say(GO);
+        }
+    }
+
+    fn say(&self, word: &str) {
+        if let Some(outlet) = self.answer.get() {
+            outlet.say(word);
+        }
+    }
+}
