@@ -2,13 +2,23 @@
 
 use super::inbox::{Inbox, Line, News};
 use super::port::Order;
+use crate::lane::low;
 use beacon_sdk::plugin::Lane;
 use core::cell::Cell;
 use js_sys::Uint8Array;
 use std::rc::Rc;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{Event, MessageEvent, MessagePort, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
+use web_sys::{
+    Event, MessageEvent, MessagePort, RtcDataChannel, RtcDataChannelState, RtcDataChannelType,
+};
+
+/// Bytes that a channel in the page was given, and those of them that have left. Both wrap.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    given: Cell<u32>,
+    left: Cell<u32>,
+}
 
 /// Where frames go.
 #[derive(Clone, Debug)]
@@ -16,7 +26,7 @@ pub(super) enum Outlet {
     /// A channel of this thread.
     Own(RtcDataChannel),
     /// A channel that stayed in the page.
-    Kept { port: MessagePort, link: u32, lane: Lane, waiting: Rc<Cell<u32>> },
+    Kept { port: MessagePort, link: u32, lane: Lane, counts: Rc<Counts> },
 }
 
 impl Outlet {
@@ -24,10 +34,8 @@ impl Outlet {
     pub(super) fn send(&self, frame: &[u8]) -> bool {
         match self {
             Self::Own(channel) => channel.send_with_u8_array(frame).is_ok(),
-            Self::Kept { waiting, .. } => {
-                let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-                waiting.set(waiting.get().saturating_add(len));
-                self.order(Uint8Array::from(frame).buffer().into());
+            Self::Kept { .. } => {
+                self.order(frame.len(), Uint8Array::from(frame).buffer().into());
                 true
             }
         }
@@ -39,12 +47,14 @@ impl Outlet {
                 // A channel that is closing says so by an event.
                 let _ = channel.send_with_str(word);
             }
-            Self::Kept { .. } => self.order(word.into()),
+            Self::Kept { .. } => self.order(word.len(), word.into()),
         }
     }
 
-    fn order(&self, message: JsValue) {
-        if let Self::Kept { port, link, lane, .. } = self {
+    fn order(&self, len: usize, message: JsValue) {
+        if let Self::Kept { port, link, lane, counts } = self {
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            counts.given.set(counts.given.get().wrapping_add(len));
             Order::Send { lane: *lane, message }.post(*link, port);
         }
     }
@@ -53,9 +63,16 @@ impl Outlet {
     pub(super) fn buffered(&self) -> usize {
         let bytes = match self {
             Self::Own(channel) => channel.buffered_amount(),
-            Self::Kept { waiting, .. } => waiting.get(),
+            Self::Kept { counts, .. } => counts.given.get().wrapping_sub(counts.left.get()),
         };
         bytes as usize
+    }
+
+    /// Notes how much has left, all in all, through a channel that stayed in the page.
+    pub(super) fn left(&self, bytes: u32) {
+        if let Self::Kept { counts, .. } = self {
+            counts.left.set(bytes);
+        }
     }
 }
 
@@ -72,14 +89,14 @@ impl Channel {
     /// are listeners is lost.
     pub(super) fn own(
         channel: RtcDataChannel,
-        link: u32,
         lane: Lane,
-        low: usize,
         line: &Rc<Line>,
         inbox: &Rc<Inbox>,
     ) -> Self {
+        let link = line.link;
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
-        channel.set_buffered_amount_low_threshold(u32::try_from(low).unwrap_or(u32::MAX));
+        let low = u32::try_from(low(lane, line.window)).unwrap_or(u32::MAX);
+        channel.set_buffered_amount_low_threshold(low);
         let listen = |news: fn(Lane) -> News| {
             let inbox = inbox.clone();
             Closure::<dyn FnMut(Event)>::new(move |_| inbox.push(link, news(lane)))
@@ -101,8 +118,7 @@ impl Channel {
 
     /// A channel that stayed in the page.
     pub(super) fn kept(port: &MessagePort, link: u32, lane: Lane) -> Self {
-        let waiting = Rc::default();
-        let outlet = Outlet::Kept { port: port.clone(), link, lane, waiting };
+        let outlet = Outlet::Kept { port: port.clone(), link, lane, counts: Rc::default() };
         Self { outlet, _listeners: Vec::new(), _on_message: None }
     }
 }

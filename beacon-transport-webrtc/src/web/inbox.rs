@@ -1,8 +1,8 @@
 //! What comes in, from the browser's events to the transport.
 
-use super::channel::Outlet;
+use super::channel::{Channel, Outlet};
 use super::port::Report;
-use crate::lane::{GO, HOLD, frame_max};
+use crate::lane::{GO, HOLD, LANES, frame_max};
 use beacon_sdk::plugin::Lane;
 use bytes::Bytes;
 use core::cell::{Cell, OnceCell, RefCell};
@@ -12,6 +12,7 @@ use js_sys::{ArrayBuffer, JsString, Uint8Array};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::MessagePort;
 
 /// What a queued frame costs beside its bytes (guess at the queue's and allocator's share), so
 /// that empty frames are not free either.
@@ -26,6 +27,8 @@ const WORD_MAX: u32 = 16;
 #[derive(Debug)]
 pub(super) enum News {
     Report(Report),
+    /// Its channels are here.
+    Attached(Box<[Channel; 2]>),
     Opened(Lane),
     Frame(Lane, Bytes),
     Word(String),
@@ -41,7 +44,7 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     news: RefCell<VecDeque<(u32, News)>>,
-    waker: Cell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
     pub(super) lines: RefCell<BTreeMap<u32, Rc<Line>>>,
     pub(super) frames_dropped: Cell<u64>,
 }
@@ -49,7 +52,7 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn push(&self, link: u32, news: News) {
         self.news.borrow_mut().push_back((link, news));
-        if let Some(waker) = self.waker.take() {
+        if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
@@ -64,33 +67,48 @@ impl Inbox {
         poll_fn(|context| match self.pop() {
             Some(news) => Poll::Ready(news),
             None => {
-                self.waker.set(Some(context.waker().clone()));
+                *self.waker.borrow_mut() = Some(context.waker().clone());
                 Poll::Pending
             }
         })
         .await
     }
 
-    /// Takes what the page reports; messages of channels that stayed there are like any others.
-    pub(super) fn report(&self, link: u32, report: Report) {
-        match report {
-            Report::Message { lane, message } => {
-                let line = self.lines.borrow().get(&link).cloned();
-                if let Some(line) = line {
-                    line.take_in(lane, &message, self);
-                }
-            }
-            report => self.push(link, News::Report(report)),
-        }
+    fn line(&self, link: u32) -> Option<Rc<Line>> {
+        self.lines.borrow().get(&link).cloned()
+    }
+
+    /// Takes what the page reports, in the task in which it comes: messages of a channel that is
+    /// not listened to are lost.
+    pub(super) fn report(self: &Rc<Self>, link: u32, report: Report, port: &MessagePort) {
+        // One that is closed by now is of no more interest.
+        let Some(line) = self.line(link) else { return };
+        let channels = match report {
+            Report::Channels { control, data } => [
+                Channel::own(control, Lane::Control, &line, self),
+                Channel::own(data, Lane::Data, &line, self),
+            ],
+            Report::Kept => LANES.map(|lane| Channel::kept(port, link, lane)),
+            Report::Message { lane, message } => return line.take_in(lane, &message, self),
+            Report::Opened(lane) => return self.push(link, News::Opened(lane)),
+            Report::Closed => return self.push(link, News::Closed),
+            report => return self.push(link, News::Report(report)),
+        };
+        let [control, _] = &channels;
+        // Set once: the page says it once per link.
+        let _ = line.answer.set(control.outlet.clone());
+        self.push(link, News::Attached(Box::new(channels)));
     }
 }
 
 /// What one link has brought that is not read yet.
 #[derive(Debug)]
 pub(super) struct Line {
-    link: u32,
-    /// Bytes per lane that may wait.
+    pub(super) link: u32,
+    /// Bytes per lane that may wait to be read.
     limit: usize,
+    /// Bytes per lane that may wait to be sent.
+    pub(super) window: usize,
     control: Cell<usize>,
     data: Cell<usize>,
     /// The peer has been asked to hold its control frames.
@@ -99,10 +117,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(link: u32, limit: usize) -> Self {
+    pub(super) fn new(link: u32, limit: usize, window: usize) -> Self {
         Self {
             link,
             limit,
+            window,
             control: Cell::new(0),
             data: Cell::new(0),
             holding: Cell::new(false),
@@ -149,8 +168,7 @@ impl Line {
     pub(super) fn consumed(&self, lane: Lane, frame: &[u8]) {
         let waiting = self.waiting(lane);
         waiting.set(waiting.get().saturating_sub(frame.len() + FRAME_OVERHEAD));
-        if lane == Lane::Control && waiting.get() <= self.limit / 2 && self.holding.replace(false)
-        {
+        if lane == Lane::Control && waiting.get() <= self.limit / 2 && self.holding.replace(false) {
             self.say(GO);
         }
     }

@@ -46,8 +46,9 @@ pub(super) enum Report {
     Opened(Lane),
     /// Bytes or text came on a channel that stayed in the page.
     Message { lane: Lane, message: JsValue },
-    /// As many bytes wait on a channel that stayed in the page.
-    Waiting { lane: Lane, bytes: u32 },
+    /// So many bytes have left through a channel that stayed in the page, counted from the start;
+    /// the count wraps.
+    Left { lane: Lane, bytes: u32 },
     /// A channel that stayed in the page is closed.
     Closed,
 }
@@ -131,7 +132,7 @@ impl Report {
             }
             Self::Opened(lane) => message("opened", link, &[id(lane)]),
             Self::Message { lane, message: bytes } => message("message", link, &[id(lane), bytes]),
-            Self::Waiting { lane, bytes } => message("waiting", link, &[id(lane), bytes.into()]),
+            Self::Left { lane, bytes } => message("left", link, &[id(lane), bytes.into()]),
             Self::Closed => message("closed", link, &[]),
         };
         let _ = port.post_message(&report);
@@ -166,9 +167,7 @@ impl Report {
             "failed" => Self::Failed(CloseReason::Failed),
             "opened" => Self::Opened(lane_of(&array.get(2))?),
             "message" => Self::Message { lane: lane_of(&array.get(2))?, message: array.get(3) },
-            "waiting" => {
-                Self::Waiting { lane: lane_of(&array.get(2))?, bytes: number(&array.get(3))? }
-            }
+            "left" => Self::Left { lane: lane_of(&array.get(2))?, bytes: number(&array.get(3))? },
             "closed" => Self::Closed,
             _ => return None,
         };
