@@ -23,20 +23,23 @@ window.clause = async (name, keeping) => {
   }).finally(() => worker.terminate());
 };
 
-/** Watches a broadcast in a worker; counts what comes. */
-window.watch = async (options, keeping) => {
+/** Starts a peer in a worker; counts what comes. */
+async function start(type, options) {
   await modules;
-  const port = connected(keeping);
+  const port = connected(options.keeping);
   const worker = new Worker('./dist/worker.js', { type: 'module' });
-  const seen = { tracks: [], objects: 0, fragments: 0, bytes: 0, gaps: 0, events: [], failed: null, end: null };
+  const seen = {
+    tracks: [], objects: 0, fragments: 0, bytes: 0, gaps: 0, events: [], ticket: null, failed: null, end: null,
+  };
   const waiting = new Map();
   worker.onmessage = ({ data }) => {
     if (data.type === 'failed') seen.failed = data.reason;
+    if (data.type === 'ready') seen.ticket = data.ticket;
     if (data.type === 'stats') waiting.get(data.id)?.(data.stats);
     for (const message of data.messages ?? []) count(seen, message);
   };
   worker.onerror = event => { seen.failed = event.message; };
-  worker.postMessage({ type: 'watch', options, port }, [port]);
+  worker.postMessage({ type, options, port }, [port]);
   let last = 0;
   window.seen = async () => {
     const id = ++last;
@@ -47,6 +50,21 @@ window.watch = async (options, keeping) => {
     return { ...seen, stats };
   };
   window.leave = () => worker.postMessage({ type: 'stop' });
+  return worker;
+}
+
+window.watch = options => start('watch', options).then(() => {});
+
+/** Publishes 30 frames of noise per second. */
+window.publish = async options => {
+  const worker = await start('publish', options);
+  const data = new Uint8Array(2000);
+  let frame = 0;
+  setInterval(() => {
+    crypto.getRandomValues(data);
+    const keyframe = frame % 60 === 0;
+    worker.postMessage({ type: 'write', object: { track: 0, pts: Math.round(frame++ * 1e6 / 30), keyframe, data } });
+  }, 1000 / 30);
 };
 
 function count(seen, message) {

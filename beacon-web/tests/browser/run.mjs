@@ -1,5 +1,6 @@
 // node run.mjs DIST clauses [--keep] NAME…          runs clauses of the transport's suite, prints a list of {name, error}
 // node run.mjs DIST watch '[{options…}, …]' SECONDS  watches from one page per entry, prints what each has seen
+// node run.mjs DIST publish '{options…}' SECONDS     publishes 30 frames of noise per second, prints what became of it
 // Serves DIST and this folder, and opens the page in the system's Chromium; CHROMIUM names another browser.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -60,7 +61,7 @@ async function watch([list, seconds]) {
   const pages = [];
   for (const options of JSON.parse(list)) {
     const opened = await open();
-    await opened.page.evaluate(options => window.watch(options, options.keeping), options);
+    await opened.page.evaluate(options => window.watch(options), options);
     pages.push(opened);
   }
   await pages[0].page.waitForTimeout(Number(seconds) * 1000);
@@ -68,8 +69,15 @@ async function watch([list, seconds]) {
   return seen.map((seen, at) => ({ ...seen, errors: pages[at].errors }));
 }
 
+async function publish([options, seconds]) {
+  const { page, errors } = await open();
+  await page.evaluate(options => window.publish(options), JSON.parse(options));
+  await page.waitForTimeout(Number(seconds) * 1000);
+  return { ...await page.evaluate(() => window.seen()), errors };
+}
+
 try {
-  console.log(JSON.stringify(await { clauses, watch }[what](rest)));
+  console.log(JSON.stringify(await { clauses, publish, watch }[what](rest)));
 } finally {
   await browser.close();
   server.close();
