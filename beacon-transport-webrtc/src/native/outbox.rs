@@ -6,14 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
-use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX};
-
-pub(super) const fn frame_max(lane: Lane) -> usize {
-    match lane {
-        Lane::Control => CONTROL_FRAME_MAX,
-        Lane::Data => DATA_FRAME_MAX,
-    }
-}
+use crate::lane::{self, frame_max};
 
 /// Both lanes of one link, towards the peer.
 #[derive(Debug)]
@@ -36,6 +29,8 @@ struct Queue {
     released: AtomicUsize,
     /// A frame was given back and `Writable` is owed.
     starved: AtomicBool,
+    /// The peer asked to be sent no more for now.
+    held: AtomicBool,
 }
 
 /// What a frame counts: WebRTC sends an empty message as one byte.
@@ -44,11 +39,11 @@ pub(super) fn cost(frame: &[u8]) -> usize {
 }
 
 impl Queue {
-    fn new(window: usize, frame_max: usize) -> Self {
+    fn new(window: usize, lane: Lane) -> Self {
         Self {
             window,
-            // Half the window, unless a frame of the largest size would still not fit.
-            low: (window / 2).min(window - frame_max),
+            low: lane::low(lane, window),
+            held: AtomicBool::new(false),
             frames: Mutex::default(),
             handed: AtomicUsize::new(0),
             released: AtomicUsize::new(0),
@@ -63,15 +58,15 @@ impl Queue {
 
     fn fits(&self, bytes: usize) -> bool {
         let used = self.used();
-        used == 0 || used + bytes <= self.window
+        !self.held.load(Ordering::SeqCst) && (used == 0 || used + bytes <= self.window)
     }
 }
 
 impl Outbox {
     pub(super) fn new(window: usize) -> Self {
         Self {
-            control: Queue::new(window, frame_max(Lane::Control)),
-            data: Queue::new(window, frame_max(Lane::Data)),
+            control: Queue::new(window, Lane::Control),
+            data: Queue::new(window, Lane::Data),
             wake: Notify::new(),
         }
     }
@@ -124,7 +119,16 @@ impl Outbox {
     pub(super) fn release(&self, lane: Lane, sent: usize, outstanding: usize) -> bool {
         let queue = self.queue(lane);
         queue.released.store(sent.wrapping_sub(outstanding), Ordering::SeqCst);
-        queue.used() <= queue.low && queue.starved.swap(false, Ordering::SeqCst)
+        let held = queue.held.load(Ordering::SeqCst);
+        !held && queue.used() <= queue.low && queue.starved.swap(false, Ordering::SeqCst)
+    }
+
+    /// The peer does not read its control lane for now, or does so again.
+    pub(super) fn hold(&self, held: bool) {
+        self.control.held.store(held, Ordering::SeqCst);
+        if !held {
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn is_starved(&self, lane: Lane) -> bool {
@@ -145,6 +149,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX};
 
     #[test]
     fn the_window_holds_and_room_is_told_once() {
@@ -164,6 +169,13 @@ mod tests {
         assert_eq!(outbox.push(Lane::Control, frame.clone()), full);
         assert!(outbox.release(Lane::Control, sent, 0));
         assert!(!outbox.release(Lane::Control, sent, 0), "owed once");
+        assert_eq!(outbox.push(Lane::Control, frame.clone()), Ok(()));
+        outbox.take(Lane::Control, &mut batch);
+        outbox.hold(true);
+        assert_eq!(outbox.push(Lane::Control, frame.clone()), full);
+        assert!(!outbox.release(Lane::Control, sent, 0), "held");
+        outbox.hold(false);
+        assert!(outbox.release(Lane::Control, sent, 0));
         assert_eq!(outbox.push(Lane::Control, frame), Ok(()));
     }
 
