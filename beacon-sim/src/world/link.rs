@@ -5,8 +5,11 @@ use crate::plan::Network;
 
 /// A frame's payload on a data channel, for the congestion bound.
 const MSS: f64 = 1152.0;
-/// Bytes a link takes before it holds the sender back, as the transport does.
-const WINDOW: u64 = 64 * 1024;
+/// Bytes a link takes before it holds the sender back: what it carries in a fifth of a second, within
+/// these bounds. The WebRTC transport does the same and counts what is under way too.
+const WINDOW_MIN: u64 = 16 * 1024;
+const WINDOW_MAX: u64 = 64 * 1024;
+const WINDOW_NS: u64 = 200_000_000;
 /// Losses of one control frame in a row at most; the next try arrives.
 const RETRIES_MAX: u32 = 8;
 
@@ -81,7 +84,7 @@ impl LinkEnd {
     /// When the link takes frames again, if it takes none now.
     pub(super) fn held_until(&self, now: u64) -> Option<u64> {
         let backlog = self.busy.saturating_sub(now);
-        let window = (WINDOW * self.limit).min((12 * 1024 * self.limit).max(200_000_000));
+        let window = WINDOW_NS.clamp(WINDOW_MIN * self.limit, WINDOW_MAX * self.limit);
         (backlog > window).then(|| now + backlog - window / 2)
     }
 

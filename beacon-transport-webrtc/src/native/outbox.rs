@@ -4,6 +4,7 @@ use beacon_sdk::plugin::{Lane, TrySendError};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::lane::{self, frame_max};
@@ -22,8 +23,12 @@ pub(super) struct Outbox {
 /// needs a lock; both wrap.
 #[derive(Debug)]
 struct Queue {
-    window: usize,
-    low: usize,
+    lane: Lane,
+    /// The largest window, and the one that goes with the link's speed.
+    most: usize,
+    window: AtomicUsize,
+    /// When a frame was last given back, and how much was used then.
+    full: Mutex<Option<(Instant, usize)>>,
     frames: Mutex<Vec<Bytes>>,
     handed: AtomicUsize,
     released: AtomicUsize,
@@ -41,8 +46,10 @@ pub(super) fn cost(frame: &[u8]) -> usize {
 impl Queue {
     fn new(window: usize, lane: Lane) -> Self {
         Self {
-            window,
-            low: lane::low(lane, window),
+            lane,
+            most: window,
+            window: AtomicUsize::new(window),
+            full: Mutex::default(),
             held: AtomicBool::new(false),
             frames: Mutex::default(),
             handed: AtomicUsize::new(0),
@@ -58,7 +65,31 @@ impl Queue {
 
     fn fits(&self, bytes: usize) -> bool {
         let used = self.used();
-        !self.held.load(Ordering::SeqCst) && (used == 0 || used + bytes <= self.window)
+        !self.held.load(Ordering::SeqCst) && (used == 0 || used + bytes <= self.window())
+    }
+
+    fn window(&self) -> usize {
+        self.window.load(Ordering::SeqCst)
+    }
+
+    fn low(&self) -> usize {
+        lane::low(self.lane, self.window())
+    }
+
+    /// A frame is given back: from now on the speed of the link shows.
+    fn fill(&self) {
+        let used = self.used();
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
+    }
+
+    /// There is room again: the window follows the speed at which it was made.
+    fn drain(&self) {
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((since, used)) = full.filter(|_| self.lane == Lane::Data) {
+            let drained = used.saturating_sub(self.used());
+            let window = lane::window(drained, since.elapsed(), self.most);
+            self.window.store(window, Ordering::SeqCst);
+        }
     }
 }
 
@@ -90,6 +121,7 @@ impl Outbox {
             let told = queue.starved.swap(true, Ordering::SeqCst);
             if !queue.fits(bytes) {
                 if !told {
+                    queue.fill();
                     self.wake.notify_one();
                 }
                 return Err(TrySendError::Full(frame));
@@ -120,7 +152,12 @@ impl Outbox {
         let queue = self.queue(lane);
         queue.released.store(sent.wrapping_sub(outstanding), Ordering::SeqCst);
         let held = queue.held.load(Ordering::SeqCst);
-        !held && queue.used() <= queue.low && queue.starved.swap(false, Ordering::SeqCst)
+        let room = !held && queue.used() <= queue.low();
+        let owed = room && queue.starved.swap(false, Ordering::SeqCst);
+        if owed {
+            queue.drain();
+        }
+        owed
     }
 
     /// The peer does not read its control lane for now, or does so again.
@@ -137,12 +174,12 @@ impl Outbox {
 
     /// More than half the window is in use, as far as is known.
     pub(super) fn is_high(&self, lane: Lane) -> bool {
-        self.queue(lane).used() > self.queue(lane).low
+        self.queue(lane).used() > self.queue(lane).low()
     }
 
     /// The level below which a lane that was full is writable again.
     pub(super) fn low(&self, lane: Lane) -> usize {
-        self.queue(lane).low
+        self.queue(lane).low()
     }
 }
 
