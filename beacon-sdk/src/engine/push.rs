@@ -180,7 +180,7 @@ impl Engine {
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.status = status;
+        peer.status = status.into();
         if peer.unfed() != 0 {
             self.tell_by(from, self.now);
         }
@@ -221,7 +221,7 @@ impl Engine {
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;
             if Some(child) != except && takes && !held {
                 peer.out.symbol(frame.clone(), expires);
-                self.data_waits = true;
+                self.data_waits.add(child);
             }
         }
     }
