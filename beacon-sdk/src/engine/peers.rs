@@ -1,6 +1,7 @@
 //! The neighbours: one record per link, addressed by a small key.
 
 use super::outbox::Outbox;
+use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId};
 use crate::plugin::PeerKey;
 use crate::time::{Instant, micros};
@@ -31,7 +32,7 @@ pub(super) struct Peer {
     pub(super) rtt: Rtt,
     /// By how much its symbols come later than its word that they were sent.
     pub(super) straggle: Duration,
-    pub(super) status: Status,
+    pub(super) status: Told,
     pub(super) out: Outbox,
     /// Symbols requested and not yet answered, and how many may be.
     pub(super) asked: u16,
@@ -55,6 +56,42 @@ pub(super) struct Peer {
     /// Verified new symbol bytes from it, symbol bytes that its link took.
     pub(super) received: u64,
     pub(super) sent: u64,
+}
+
+/// The status that a neighbour has told, laid out for the eye of a planner, who looks at every
+/// neighbour's.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) tracks: u64,
+    pub(super) slots: u16,
+    /// Stripes that it has told of; what follows is the largest number for the others.
+    stripes: u8,
+    pub(super) depth: [u8; STRIPES_MAX as usize + 1],
+    pub(super) bar: [u8; STRIPES_MAX as usize + 1],
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::from(Status::default())
+    }
+}
+
+impl From<Status> for Told {
+    fn from(status: Status) -> Self {
+        let spread = |told: &[u8]| {
+            let mut all = [u8::MAX; STRIPES_MAX as usize + 1];
+            all.iter_mut().zip(told).for_each(|(here, there)| *here = *there);
+            all
+        };
+        let most = usize::from(STRIPES_MAX) + 1;
+        Self {
+            tracks: status.tracks,
+            slots: status.slots,
+            stripes: status.depth.len().min(most) as u8,
+            depth: spread(&status.depth),
+            bar: spread(&status.bar),
+        }
+    }
 }
 
 /// Smoothed round trip (RFC 6298 §2 with integer microseconds).
@@ -103,7 +140,7 @@ impl Peer {
             pinged: Instant::ZERO,
             rtt: Rtt::unknown(),
             straggle: Duration::ZERO,
-            status: Status::default(),
+            status: Told::default(),
             out: Outbox::default(),
             asked: 0,
             window: WINDOW_START,
@@ -134,7 +171,8 @@ impl Peer {
     /// Stripes of the stream that nobody pushes to it, so that it has to ask for them.
     pub(super) fn unfed(&self) -> u32 {
         // The last is the repair stripe, which not everyone takes.
-        let Some((_, stream)) = self.status.depth.split_last() else { return u32::MAX };
+        let told = &self.status.depth[..usize::from(self.status.stripes)];
+        let Some((_, stream)) = told.split_last() else { return u32::MAX };
         let unfed = (0_u8..).zip(stream).filter(|(_, depth)| **depth == u8::MAX);
         unfed.fold(0, |mask, (stripe, _)| mask | 1 << stripe)
     }
@@ -216,10 +254,5 @@ impl Peers {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
-    }
-
-    /// One past the highest key, for turns.
-    pub(super) fn span(&self) -> usize {
-        self.slots.len()
     }
 }

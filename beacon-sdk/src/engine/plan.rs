@@ -112,6 +112,7 @@ impl Engine {
             return;
         }
         let until = self.now + peer.rtt.patience();
+        self.answers_by = self.answers_by.min(until);
         content.asked.extend(granted.iter().map(|esi| Asked { esi: *esi, peer: key, until }));
         peer.asked += granted.len() as u16;
         self.stats.symbols_requested += granted.len() as u64;
@@ -171,6 +172,10 @@ impl Engine {
     /// Requests that were not answered in time are free for others.
     fn expire_requests(&mut self) {
         let now = self.now;
+        if self.answers_by > now {
+            return;
+        }
+        self.answers_by = Instant::NEVER;
         let mut late: Vec<PeerKey> = Vec::new();
         for (_, segment) in self.store.iter_mut() {
             let Some(content) = &mut segment.content else { continue };
@@ -180,6 +185,8 @@ impl Engine {
             content.asked.retain(|asked| {
                 if asked.until <= now {
                     late.push(asked.peer);
+                } else {
+                    self.answers_by = self.answers_by.min(asked.until);
                 }
                 asked.until > now
             });
@@ -218,7 +225,7 @@ impl Engine {
         let mut wanted = self.quarantine.waiting(now - FETCH_GUARD);
         wanted.retain(|(id, since, _)| *since + self.fetch_guard(*id) <= now);
         let overdue = self.config.overdue;
-        for (id, segment) in self.store.iter() {
+        for (id, segment) in self.store.from(|track| self.player.from(track)) {
             let unpaged = segment
                 .content
                 .as_ref()
@@ -231,10 +238,7 @@ impl Engine {
                 .holders
                 .iter()
                 .filter(|holder| segment.content.is_some() || holder.since + patience <= now);
-            let wanted_here = self.player.from(id.track).is_some_and(|from| id.seq >= from);
-            if unpaged
-                && wanted_here
-                && let Some(holder) = heard.max_by_key(|holder| holder.mask & HAVE_COMPLETE)
+            if unpaged && let Some(holder) = heard.max_by_key(|holder| holder.mask & HAVE_COMPLETE)
             {
                 wanted.push((id, now, holder.peer));
             }

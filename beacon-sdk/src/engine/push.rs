@@ -94,7 +94,7 @@ impl Engine {
             let Some(peer) = self.peers.get_mut(child) else { return };
             for frame in symbols {
                 peer.out.symbol(frame, expires);
-                self.data_waits = true;
+                self.data_waits.add(child);
             }
         }
     }
@@ -233,7 +233,7 @@ impl Engine {
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.status = status;
+        peer.status = status.into();
         if peer.unfed() != 0 {
             self.tell_by(from, self.now);
         }
@@ -276,7 +276,7 @@ impl Engine {
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;
             if Some(child) != except && takes && !held {
                 peer.out.symbol(frame.clone(), expires);
-                self.data_waits = true;
+                self.data_waits.add(child);
             }
         }
     }

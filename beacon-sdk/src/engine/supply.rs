@@ -80,7 +80,7 @@ impl Engine {
                 Some(frame) if served < most && (served < room || owed(esi)) => {
                     served += 1;
                     peer.out.symbol_first(frame.clone(), expires);
-                    self.data_waits = true;
+                    self.data_waits.add(from);
                 }
                 _ => busy.push(esi),
             }

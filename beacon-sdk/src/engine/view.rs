@@ -47,20 +47,14 @@ impl Engine {
         let wanted = self.tracks & !peer.status.tracks == 0;
         let alive = peer.heard + self.config.silence * 3 / 8 > self.now;
         let offered = |stripe: &u8| {
-            let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
-            wanted
-                && alive
-                && peer
-                    .status
-                    .bar
-                    .get(usize::from(*stripe))
-                    .is_some_and(|bar| *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe))
-                && depth < DEPTH_MAX
+            let (depth, bar) = (&peer.status.depth, peer.status.bar[usize::from(*stripe)]);
+            bar != CLOSED
+                && bar <= self.feeds.own.weight(*stripe)
+                && depth[usize::from(*stripe)] < DEPTH_MAX
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)
         };
-        let mut depth = [u8::MAX; STRIPES_MAX as usize + 1];
-        depth.iter_mut().zip(&peer.status.depth).for_each(|(depth, told)| *depth = *told);
+        let stripes = if wanted && alive { self.feeds.count() } else { 0 };
         PeerView {
             key,
             id: peer.id,
@@ -68,8 +62,8 @@ impl Engine {
             rtt: peer.rtt.smoothed(),
             window: peer.room(),
             outstanding: peer.asked,
-            offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
-            depth,
+            offers: (0..stripes).filter(offered).fold(0, |mask, s| mask | 1 << s),
+            depth: peer.status.depth,
         }
     }
 
@@ -107,10 +101,9 @@ impl Engine {
     fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self
             .store
-            .iter()
-            .filter(|(id, segment)| {
+            .from(|track| Some(self.player.from(track).unwrap_or(0)))
+            .filter(|(_, segment)| {
                 segment.content.as_ref().is_some_and(|content| !content.complete())
-                    && self.player.from(id.track).is_none_or(|from| id.seq >= from)
             })
             .filter_map(|(id, segment)| self.need(id, segment))
             .collect();
