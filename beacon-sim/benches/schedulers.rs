@@ -19,10 +19,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let runs = sweep.runs();
-    let outcomes = sweep::play(&sweep, jobs, |_, ended| {
-        eprint!("\r{ended} of {runs} runs ");
-        Ok(())
-    })?;
+    let outcomes = sweep::play(
+        &sweep,
+        jobs,
+        |_, _| None,
+        |_, ended| {
+            eprint!("\r{ended} of {runs} runs ");
+            Ok(())
+        },
+    )?;
     eprintln!();
     assert_eq!(outcomes.len(), runs, "every run came to an end");
     let rows = sweep::summarise(&sweep, &outcomes);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -116,4 +117,14 @@ fn a_sweep_leaves_its_files() {
     };
     assert_eq!(lines.lines().map(peers).collect::<Vec<_>>(), [Some(2), Some(3)]);
     assert!(out.join("s.svg").is_file() && out.join("s.csv").is_file());
+
+    // Interrupted while the second line was written: the first is taken as it is.
+    let marked = lines.replacen("\"depth_max\":", "\"depth_max\":7", 1);
+    assert_ne!(marked, lines);
+    fs::write(out.join("s.jsonl"), &marked[..marked.len() - 9]).unwrap();
+    let again = ["sweep", sweep.to_str().unwrap(), "--out", out.to_str().unwrap(), "--resume"];
+    assert!(sim(&again).status.success());
+    let resumed = fs::read_to_string(out.join("s.jsonl")).unwrap();
+    assert_eq!(resumed.lines().map(peers).collect::<BTreeSet<_>>(), [Some(2), Some(3)].into());
+    assert!(resumed.lines().any(|line| marked.lines().next() == Some(line)), "{resumed}");
 }

@@ -105,12 +105,17 @@ fn outcomes_do_not_depend_on_threads_and_files_hold_them() {
     );
     let sweep = Sweep::read(&path, None).unwrap();
     let mut told = Vec::new();
-    let one = sweep::play(&sweep, 1, |_, ended| {
-        told.push(ended);
-        Ok(())
-    });
+    let one = sweep::play(
+        &sweep,
+        1,
+        |_, _| None,
+        |_, ended| {
+            told.push(ended);
+            Ok(())
+        },
+    );
     let one = one.unwrap();
-    let two = sweep::play(&sweep, 2, |_, _| Ok(())).unwrap();
+    let two = sweep::play(&sweep, 2, |_, _| None, |_, _| Ok(())).unwrap();
     assert_eq!(told, (1..=8).collect::<Vec<_>>());
     let hashes = |outcomes: &[sweep::Outcome]| {
         outcomes.iter().map(|o| (o.cell, o.report.seed, o.report.hash.clone())).collect::<Vec<_>>()
@@ -138,6 +143,6 @@ fn a_failing_listener_ends_the_sweep() {
     let (_folder, path) = folder("seeds = 2\n[axes]\nsupply = [2.0]");
     let sweep = Sweep::read(&path, None).unwrap();
     let full = || sweep::SweepError::Write("full".into(), std::io::Error::other("disk full"));
-    let error = sweep::play(&sweep, 1, |_, _| Err(full())).unwrap_err();
+    let error = sweep::play(&sweep, 1, |_, _| None, |_, _| Err(full())).unwrap_err();
     assert!(error.to_string().contains("disk full"));
 }

@@ -6,15 +6,16 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 
 pub(crate) const HELP: &str = "
-Usage: cargo xtask schedulers [--only SWEEP,SWEEP] [--seeds N] [--jobs N]
+Usage: cargo xtask schedulers [--only SWEEP,SWEEP] [--seeds N] [--jobs N] [--resume]
 
 Plays the sweeps of beacon-sim/plans/sweeps on all cores and writes tables (Markdown, CSV), runs (JSON lines) and figures
-(SVG) to target/schedulers; schedulers.md there holds all tables. Hours for everything; the small version is
+(SVG) to target/schedulers; schedulers.md there holds all tables. Half an hour on two free cores; the small version is
 'cargo bench -p beacon-sim --bench schedulers'.
 
   --only SWEEP,SWEEP  plays only these: supply, peers, loss, churn, unit, burst
   --seeds N           seeds 1 to N instead of 10
   --jobs N            runs at the same time instead of one per core
+  --resume            takes the runs that an interrupted comparison by the same program has left there
 ";
 
 /// The sweeps, in the order of the table.
@@ -39,6 +40,10 @@ fn parse(args: &[String]) -> Result<Request, String> {
     let mut request = Request::default();
     let mut args = args.iter();
     while let Some(option) = args.next() {
+        if option == "--resume" {
+            request.options.push(option.clone());
+            continue;
+        }
         let value = args.next().ok_or_else(|| format!("{option} needs a value"))?;
         match option.as_str() {
             "--only" => request.only = value.split(',').map(str::to_owned).collect(),
@@ -51,7 +56,7 @@ fn parse(args: &[String]) -> Result<Request, String> {
             }
             _ => {
                 return Err(format!(
-                    "there is no option '{option}': say --only, --seeds or --jobs"
+                    "there is no option '{option}': say --only, --seeds, --jobs or --resume"
                 ));
             }
         }
@@ -96,9 +101,9 @@ mod tests {
     #[test]
     fn the_command_line_is_understood_or_refused() {
         assert_eq!(parsed(""), Ok(Request::default()));
-        let request = parsed("--only loss,unit --seeds 3").unwrap_or_default();
+        let request = parsed("--only loss,unit --resume --seeds 3").unwrap_or_default();
         assert_eq!(request.only, ["loss", "unit"]);
-        assert_eq!(request.options, ["--seeds", "3"]);
+        assert_eq!(request.options, ["--resume", "--seeds", "3"]);
         assert!(parsed("--only weather").is_err_and(|error| error.contains("supply")));
         assert!(parsed("--seeds").is_err());
         assert!(parsed("--seeds 0").is_err());

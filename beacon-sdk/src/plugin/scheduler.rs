@@ -85,14 +85,6 @@ pub struct Need {
     pub source: u16,
 }
 
-impl Need {
-    /// How many neighbours hold all of it that they could: the rarity that rarest-first sorts by.
-    #[must_use]
-    pub fn copies(&self) -> usize {
-        self.holders.len()
-    }
-}
-
 /// Symbols of one segment that are held here and that a neighbour lacks, as far as it has told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spare {
@@ -141,6 +133,21 @@ impl MeshView {
     #[must_use]
     pub fn peer(&self, key: PeerKey) -> Option<&PeerView> {
         self.peers.binary_search_by_key(&key, |peer| peer.key).ok().map(|at| &self.peers[at])
+    }
+
+    /// How many neighbours hold the rarest of the stripes that are missing of a segment: the rarity
+    /// that rarest-first sorts by. A segment that nearly all hold in part is rare all the same
+    /// while a stripe of it is with one alone.
+    #[must_use]
+    pub fn copies(&self, need: &Need) -> usize {
+        let bit = |stripe: u8| 1_u32.checked_shl(stripe.into()).unwrap_or_default();
+        let missing = need.missing.iter().map(|(esi, _)| bit(self.stripe(need, *esi)));
+        let missing = missing.fold(0, |mask, stripe| mask | stripe);
+        let holding =
+            |stripe: u8| need.holders.iter().filter(|(_, mask)| mask & bit(stripe) != 0).count();
+        // Repair symbols stand in for what does not come: without them a segment is no rarer.
+        let counts = (0..self.stripe_count).filter(|s| missing & bit(*s) != 0).map(holding);
+        counts.filter(|count| *count > 0).min().unwrap_or(need.holders.len())
     }
 
     /// The stripe a symbol belongs to; see [`stripe_of`].

@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-/// Share of the free request slots that may go to what is due soon, in percent. Urgency must
+/// Share of requests that may go to what is due soon, in percent. Urgency must
 /// stay a bounded lane: when it dominates, everything becomes late (theory.md §2.2 E).
 pub(super) const URGENT_PERCENT: u32 = 10;
 /// Weights of rarity, newness and cost (theory.md §2.2 E: 1, 0.2 and 0.15).
@@ -18,7 +18,7 @@ const COST: u64 = 150_000;
 const RTT_ONE_US: u64 = 200_000;
 
 /// Asks for what has the highest `1/holders + 0.2 newness − 0.15 round trip`, and lets a tenth of
-/// its slots go to what is due soon. What can no longer come in time is left to repair symbols
+/// its requests go to what is due soon. What can no longer come in time is left to repair symbols
 /// (theory.md §2.2 E).
 ///
 /// Wins over rarest-first when supply is short: old segments that nearly got here are not given
@@ -27,20 +27,22 @@ const RTT_ONE_US: u64 = 200_000;
 pub struct Hybrid {
     playout: Duration,
     urgent: Duration,
+    /// Symbols that the last plan asked for beside the urgent lane.
+    asked: u32,
 }
 
 impl Hybrid {
     /// With the playout time of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { playout: config.playout, urgent: urgent_within(config) }
+        Self { playout: config.playout, urgent: urgent_within(config), asked: 0 }
     }
 
     fn worth(&self, view: &MeshView, need: &Need) -> u64 {
         let nearest = need.holders.iter().filter_map(|(key, _)| view.peer(*key));
         let rtt = nearest.map(|peer| micros(peer.rtt)).min().unwrap_or_default();
         let (age, span) = (micros(view.now.since(need.since)), micros(self.playout).max(1));
-        let rarity = RARITY / need.copies().max(1) as u64;
+        let rarity = RARITY / view.copies(need).max(1) as u64;
         let newness = NEWNESS * span.saturating_sub(age) / span;
         // Ten round trips' worth of head room keeps the sum above zero.
         rarity + newness + (10 * COST).saturating_sub(COST * rtt.min(10 * RTT_ONE_US) / RTT_ONE_US)
@@ -59,7 +61,9 @@ impl Scheduler for Hybrid {
 
     fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
         let mut puller = Puller::new(view);
-        let lane = (puller.room() * URGENT_PERCENT / 100).max(1);
+        // A share of what is asked for, not of what might be: windows have room for more than the
+        // whole stream, and a tenth of that is no bound.
+        let lane = (self.asked * URGENT_PERCENT / 100).max(1);
         let mut urgent = lane.min(puller.room());
         let mut order: Vec<(Reverse<u64>, u64, usize)> = Vec::with_capacity(view.needs.len());
         // Earliest deadline first, as the view has them.
@@ -77,12 +81,13 @@ impl Scheduler for Hybrid {
             }
         }
         order.sort_unstable();
+        self.asked = 0;
         for (_, _, at) in order {
             if puller.room() == 0 {
                 break;
             }
             let need = &view.needs[at];
-            puller.spread(need, u32::from(need.wanted), rng, plan);
+            self.asked += puller.spread(need, u32::from(need.wanted), rng, plan);
         }
     }
 }

@@ -4,11 +4,23 @@
 use crate::config::STRIPES_MAX;
 use crate::plugin::{MeshView, MissingState, Need, PeerKey, PeerView, Plan};
 use crate::rng::Rng;
+use crate::time::Instant;
 use core::time::Duration;
 
 /// What one symbol already in flight costs, beside the round trip: about the time a 4 Mbit/s
 /// uplink takes to send one.
 const LOAD_COST_US: u64 = 2_000;
+/// What asking the origin costs more than asking another: more than any round trip between two
+/// continents. (Guess.)
+const ORIGIN_COST_US: u64 = 500_000;
+/// From one neighbour's beginning with a stripe that another holds alone to the next one's, in
+/// microseconds: by the time a few have begun, the first one tells of it. (Guess.)
+const TURN_US: u64 = 100_000;
+/// With less than this until half the time to the deadline there are no turns: news of what others
+/// have begun comes too late. (Guess: ten turns.)
+const TURNS_MIN: Duration = Duration::from_secs(1);
+/// Spreads microseconds evenly over a turn: a large odd number, 2^64 over the golden ratio.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Symbols of one stripe asked of one neighbour in one go (theory.md §2.2 F).
 pub(super) const BURST: u16 = 16;
 
@@ -45,6 +57,88 @@ pub(super) enum Ask {
 pub(super) struct Symbol {
     pub(super) esi: u16,
     pub(super) stripe: u8,
+}
+
+/// Which stripes of a segment are left to others for now.
+///
+/// Where one neighbour alone holds a stripe, each of those around it takes a part of what it
+/// holds and gets the rest from the others. If all took all, it would send everything to everybody,
+/// nobody would have a whole stripe in time to tell of it, and the uplinks of all others would
+/// stand idle. Neighbours begin with one stripe each, one after the other, then with another; by then
+/// most is told of by somebody else. When half the time to the deadline has passed, all take all.
+#[derive(Debug)]
+struct Shares {
+    /// Stripes that are asked for: others hold them as well, or they have been begun.
+    free: u32,
+    /// Further ones that may be begun now.
+    room: u32,
+    /// Those that may be begun at all: not the one of repair symbols, until everything may be.
+    ripe: u32,
+    /// When one more may be begun.
+    more_at: Instant,
+    /// Something was left to others.
+    left: bool,
+}
+
+impl Shares {
+    fn new(view: &MeshView, need: &Need, holders: &[(usize, u32)]) -> Self {
+        let span = need.deadline.since(need.since) / 2;
+        let half = need.since + span;
+        let alone = view.peers.len() < 2;
+        if view.now >= half || span < TURNS_MIN || alone {
+            return Self { free: u32::MAX, room: 0, ripe: 0, more_at: half, left: false };
+        }
+        let (mut once, mut common) = (0, 0);
+        for (_, mask) in holders {
+            common |= once & mask;
+            once |= mask;
+        }
+        let mut open = [0_u16; STRIPES_MAX as usize + 1];
+        for (esi, _) in &need.missing {
+            if let Some(open) = open.get_mut(usize::from(view.stripe(need, *esi))) {
+                *open += 1;
+            }
+        }
+        // Source symbols are dealt out to the stripes in turn.
+        let whole = need.source / u16::from(view.stripe_count).max(1);
+        let begun = (0..view.stripe_count).zip(open).filter(|(_, open)| *open < whole);
+        let begun = begun.fold(0, |mask, (stripe, _)| mask | bit(stripe)) & !common;
+        // At which time of a turn, the microsecond decides in which the manifest came.
+        let turn = (TURN_US * view.peers.len() as u64).min(micros(span));
+        let early = micros(need.since.since(Instant::ZERO)).wrapping_mul(MIX) % turn;
+        let turns = (micros(view.now.since(need.since)) + early) / turn;
+        let more_at = need.since + Duration::from_micros((turns + 1) * turn - early);
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        Self {
+            free: common | begun,
+            room: turns.saturating_sub(begun.count_ones()),
+            ripe: bit(view.stripe_count).wrapping_sub(1),
+            more_at: more_at.min(half),
+            left: false,
+        }
+    }
+
+    /// Whether a stripe is asked for now.
+    fn takes(&mut self, stripe: u8) -> bool {
+        if self.free & bit(stripe) != 0 {
+            return true;
+        }
+        // Repair symbols stand in for what does not come: nobody begins with them.
+        if self.room == 0 || self.ripe & bit(stripe) == 0 {
+            self.left = true;
+            return false;
+        }
+        self.room -= 1;
+        self.free |= bit(stripe);
+        true
+    }
+
+    /// What is left to others now is looked at again.
+    fn end(&self, plan: &mut Plan) {
+        if self.left {
+            plan.replan_at(self.more_at);
+        }
+    }
 }
 
 impl<'a> Puller<'a> {
@@ -137,7 +231,7 @@ impl<'a> Puller<'a> {
     ) -> u32 {
         let class = |symbol: Symbol| symbol.stripe;
         self.spread_to(need, limit, rng, plan, class, |puller, holders, symbol, _| {
-            puller.cheapest(holders, symbol.stripe)
+            puller.sparing(holders, symbol.stripe)
         })
     }
 
@@ -158,12 +252,16 @@ impl<'a> Puller<'a> {
         }
         let holders = self.holders(need);
         let turns = self.turns(need, rng, class);
+        let mut shares = Shares::new(self.view, need, &holders);
         let mut batches = Batches::new();
         for (_, esi) in &turns {
             if left == 0 {
                 break;
             }
             let symbol = Symbol { esi: *esi, stripe: self.view.stripe(need, *esi) };
+            if !shares.takes(symbol.stripe) {
+                continue;
+            }
             let Some(at) = pick(self, &holders, symbol, rng).filter(|at| self.room[*at].0 > 0)
             else {
                 continue;
@@ -173,6 +271,7 @@ impl<'a> Puller<'a> {
             add(&mut batches, at, *esi);
         }
         self.turns = turns;
+        shares.end(plan);
         self.send(need, batches, plan)
     }
 
@@ -191,13 +290,14 @@ impl<'a> Puller<'a> {
         let holders = self.holders(need);
         let turns = self.turns(need, rng, |symbol| symbol.stripe);
         let mut left = limit;
+        let mut shares = Shares::new(self.view, need, &holders);
         for class in turns.chunk_by(|a, b| a.0 == b.0) {
             for burst in class.chunks(usize::from(BURST)) {
                 let stripe = self.view.stripe(need, burst[0].1);
-                if left == 0 {
+                if left == 0 || !shares.takes(stripe) {
                     break;
                 }
-                let Some(at) = self.cheapest(&holders, stripe) else { break };
+                let Some(at) = self.sparing(&holders, stripe) else { break };
                 let size = (burst.len() as u16).min(self.room[at].0).min(left.min(1024) as u16);
                 self.take(at, size);
                 left -= u32::from(size);
@@ -206,11 +306,12 @@ impl<'a> Puller<'a> {
             }
         }
         self.turns = turns;
+        shares.end(plan);
         limit - left
     }
 
-    /// Open symbols in the order of their classes: those that lack least first, from a random
-    /// class on among equals. What has been begun is made whole, for only whole stripes are told
+    /// Open symbols in the order of their classes: those that have been begun first, then from a
+    /// random class on. What has been begun is made whole, for only whole stripes are told
     /// of: viewers that each hold a part of every stripe have nothing to give each other.
     fn turns(
         &mut self,
@@ -233,8 +334,14 @@ impl<'a> Puller<'a> {
         for (class, _) in &turns {
             lacks[usize::from(*class).min(lacks.len() - 1)] += 1;
         }
-        let lack = |class: u16| lacks[usize::from(class).min(lacks.len() - 1)];
-        turns.sort_by_key(|(class, _)| (lack(*class), *class));
+        // The classes are dealt out evenly, but for the last, which holds the repair symbols.
+        let even = need.source / (count - 1).max(1);
+        let repair = (count - 1 + count - first) % count;
+        let begun = |class: u16| {
+            let lack = lacks[usize::from(class).min(lacks.len() - 1)];
+            class != repair && lack < even
+        };
+        turns.sort_by_key(|(class, _)| (!begun(*class), *class));
         turns
     }
 
@@ -271,6 +378,12 @@ impl<'a> Puller<'a> {
     /// The holder of a stripe that would answer first.
     pub(super) fn cheapest(&self, holders: &[(usize, u32)], stripe: u8) -> Option<usize> {
         self.best(holders, stripe, |_| 0)
+    }
+
+    /// As [`Puller::cheapest`], the origin last: what others hold as well, it need not send.
+    pub(super) fn sparing(&self, holders: &[(usize, u32)], stripe: u8) -> Option<usize> {
+        let origin = |at: usize| self.view.peers[at].depth.contains(&0);
+        self.best(holders, stripe, |at| if origin(at) { ORIGIN_COST_US } else { 0 })
     }
 
     /// The holder of a stripe that is cheapest when `extra`, in microseconds, is added.

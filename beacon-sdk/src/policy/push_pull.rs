@@ -2,7 +2,7 @@
 
 use super::hybrid::{URGENT_PERCENT, urgent_within};
 use super::pull::Puller;
-use super::rarest_first::rarest;
+use super::rarest_first::by_copies;
 use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::plugin::{MeshView, Plan, Scheduler, StripeView};
@@ -62,7 +62,8 @@ impl Scheduler for PushPull {
             urgent -= puller.open(need, urgent.min(left[at]), plan);
             left[at] = 0;
         }
-        for at in rarest(view, rng) {
+        // A few symbols of what was pushed: any holder has most of the segment.
+        for at in by_copies(view, rng, |need| need.holders.len()) {
             if puller.room() == 0 {
                 break;
             }

@@ -1,7 +1,7 @@
 //! Pure pull, rarest segment first.
 
 use super::pull::Puller;
-use crate::plugin::{MeshView, Plan, Scheduler};
+use crate::plugin::{MeshView, Need, Plan, Scheduler};
 use crate::rng::Rng;
 
 /// Asks for the segments that the fewest neighbours hold, newest first among equals: new data
@@ -14,10 +14,19 @@ pub struct RarestFirst;
 
 /// The order of rarest-first: indices of `view.needs`.
 pub(super) fn rarest(view: &MeshView, rng: &mut Rng) -> Vec<usize> {
+    by_copies(view, rng, |need| view.copies(need))
+}
+
+/// The fewest copies first, newest first among equals.
+pub(super) fn by_copies(
+    view: &MeshView,
+    rng: &mut Rng,
+    copies: impl Fn(&Need) -> usize,
+) -> Vec<usize> {
     let mut order: Vec<(usize, u64)> = (0..view.needs.len()).map(|at| (at, rng.bits())).collect();
-    order.sort_by_key(|&(at, tie)| {
+    order.sort_by_cached_key(|&(at, tie)| {
         let need = &view.needs[at];
-        (need.copies(), core::cmp::Reverse(need.deadline), tie)
+        (copies(need), core::cmp::Reverse(need.deadline), tie)
     });
     order.into_iter().map(|(at, _)| at).collect()
 }

@@ -118,10 +118,55 @@ fn urgency_has_a_lane_and_no_more() {
         need(1, ms(900), MissingState::Open, &[0]),
         need(2, ms(3500), MissingState::Open, &[0]),
     ];
-    let actions = plan(&mut Hybrid::new(&config), &view(1, needs));
-    assert_eq!(symbols_of(&actions, 0), 0, "it cannot come in time");
-    assert_eq!(symbols_of(&actions, 1), 6, "a tenth of 64");
-    assert_eq!(symbols_of(&actions, 2), 40);
+    let (mut hybrid, view) = (Hybrid::new(&config), view(1, needs));
+    let first = plan(&mut hybrid, &view);
+    assert_eq!(symbols_of(&first, 0), 0, "it cannot come in time");
+    assert_eq!(symbols_of(&first, 1), 1, "something, always");
+    assert_eq!(symbols_of(&first, 2), 40);
+    let second = plan(&mut hybrid, &view);
+    assert_eq!(symbols_of(&second, 1), 4, "a tenth of what was asked for beside it");
+}
+
+#[test]
+fn what_one_alone_holds_is_shared_out() {
+    let stripes = |needs: Vec<Need>| {
+        let view = view(4, needs);
+        let requests = asked(&plan(&mut RarestFirst, &view));
+        let esis = requests.into_iter().flat_map(|(.., esis)| esis);
+        esis.map(|esi| view.stripe(&view.needs[0], esi)).collect::<BTreeSet<u8>>()
+    };
+    // With four neighbours a turn is 400 ms.
+    let alone =
+        |known: u64| Need { since: NOW - ms(known), ..need(0, ms(2000), MissingState::Open, &[2]) };
+    assert_eq!(stripes(vec![alone(0)]).len(), 0, "the others bring it");
+    let first = stripes(vec![alone(400)]);
+    assert_eq!(first.len(), 1, "one stripe in one turn");
+    assert!(!first.contains(&STRIPES), "nobody begins with repair symbols");
+    assert_eq!(stripes(vec![alone(800)]).len(), 2, "another one in the next");
+    assert_eq!(stripes(vec![alone(4000)]).len(), 5, "half the time has passed");
+    let hasty = need(0, ms(1000), MissingState::Open, &[2]);
+    assert_eq!(stripes(vec![hasty]).len(), 5, "no time for turns");
+    let mut begun = alone(0);
+    // Five of the ten symbols of stripe 3 are here.
+    begun.missing.retain(|(esi, _)| esi % u16::from(STRIPES) != 3 || *esi >= SOURCE / 2);
+    assert_eq!(stripes(vec![begun]), BTreeSet::from([3]), "what is begun is made whole");
+    let common = need(0, ms(2000), MissingState::Open, &[1, 2]);
+    assert_eq!(stripes(vec![common]).len(), 5, "what two hold is for all");
+
+    let view = view(4, vec![alone(0)]);
+    let mut plan = Plan::default();
+    RarestFirst.plan(&view, &mut Rng::new([1; 32], 0), &mut plan);
+    let later = plan.wakes_at().expect("what is left to others is looked at again");
+    assert!(later > NOW && later <= NOW + ms(400));
+}
+
+#[test]
+fn a_segment_is_as_rare_as_its_rarest_stripe() {
+    let mut partly = need(1, ms(1000), MissingState::Open, &[1, 2, 3]);
+    // Two hold everything but the last stripe of the stream.
+    partly.holders[1..].iter_mut().for_each(|(_, mask)| *mask = 0b111);
+    let view = view(4, vec![partly, need(2, ms(1500), MissingState::Open, &[1, 2])]);
+    assert_eq!(view.needs.iter().map(|need| view.copies(need)).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a sweep leaves behind: CSV, Markdown and figures.
 
-use super::{Axis, METRICS, Metric, Row, SUPPLY, Sweep, SweepError, label, number_of};
+use super::value::{label, number_of};
+use super::{Axis, METRICS, Metric, Row, SUPPLY, Sweep, SweepError};
 use crate::plot::{Figure, Panel, Series};
 use crate::table;
 use std::path::{Path, PathBuf};
