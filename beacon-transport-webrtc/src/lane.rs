@@ -11,6 +11,7 @@ pub(crate) const HOLD: &str = "hold";
 /// Takes back [`HOLD`].
 pub(crate) const GO: &str = "go";
 
+#[cfg(target_family = "wasm")]
 pub(crate) const LANES: [Lane; 2] = [Lane::Control, Lane::Data];
 
 /// The id of a lane's channel.
@@ -22,6 +23,7 @@ pub(crate) const fn channel(lane: Lane) -> u16 {
 }
 
 /// The lane of a channel's id.
+#[cfg(target_family = "wasm")]
 pub(crate) fn of_channel(id: u16) -> Option<Lane> {
     LANES.into_iter().find(|lane| channel(*lane) == id)
 }
