@@ -2,6 +2,7 @@
 
 use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX};
 use beacon_sdk::plugin::Lane;
+#[cfg(not(target_family = "wasm"))]
 use core::time::Duration;
 
 /// Said by each end when its channels are open; see the crate's documentation.
@@ -14,10 +15,13 @@ pub(crate) const GO: &str = "go";
 
 /// What a link's stack may hold: a long round trip (bytes count until they are acknowledged) and a
 /// tenth of a second of queue.
+#[cfg(not(target_family = "wasm"))]
 const DRAIN: Duration = Duration::from_millis(300);
 /// A window is never smaller: a dozen symbols.
+#[cfg(not(target_family = "wasm"))]
 const WINDOW_MIN: usize = 16 * 1024;
 
+#[cfg(target_family = "wasm")]
 pub(crate) const LANES: [Lane; 2] = [Lane::Control, Lane::Data];
 
 /// The id of a lane's channel.
@@ -29,6 +33,7 @@ pub(crate) const fn channel(lane: Lane) -> u16 {
 }
 
 /// The lane of a channel's id.
+#[cfg(target_family = "wasm")]
 pub(crate) fn of_channel(id: u16) -> Option<Lane> {
     LANES.into_iter().find(|lane| channel(*lane) == id)
 }
@@ -43,6 +48,7 @@ pub(crate) const fn frame_max(lane: Lane) -> usize {
 /// The window of a lane that took `elapsed` to let `drained` bytes go: what the link carries in
 /// [`DRAIN`], so that a slow link queues no more than that. What waits longer belongs in the
 /// engine, which drops it when it is worth nothing.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn window(drained: usize, elapsed: Duration, most: usize) -> usize {
     let elapsed = elapsed.as_micros().max(1);
     let window = drained as u128 * DRAIN.as_micros() / elapsed;

@@ -4,7 +4,7 @@
 //! to all of them. Off unless the feature `browser-tests` is on.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use beacon_codec_lite::{NullSink, TestPattern, TestPatternOptions};
+use beacon_codec_lite::{Counts, NullSink, TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_sdk::conformance::transport::CLAUSES;
 use beacon_sdk::{Beacon, Broadcast, Config, Identity, Profile, Stats, Watch};
@@ -116,11 +116,12 @@ impl Stage {
         broadcast
     }
 
-    fn watch(&self, config: Config) -> (Watch, NullSink) {
+    fn watch(&self, config: Config) -> (Watch, Counts) {
         let sink = NullSink::new();
-        let (watch, driver) = self.beacon(config).watch("test", sink.clone()).unwrap();
+        let counts = sink.counts();
+        let (watch, driver) = self.beacon(config).watch("test", sink).unwrap();
         self.runtime.spawn(driver);
-        (watch, sink)
+        (watch, counts)
     }
 
     fn options(&self, mode: &str) -> Value {
@@ -191,14 +192,18 @@ fn pages_watch_a_native_broadcast() {
 #[test]
 fn a_native_viewer_gets_its_bytes_from_pages() {
     let stage = Stage::set();
-    let origin = stage.broadcast(Config { links_max: 1, links_target: 1, ..live() });
+    let mut narrow = live();
+    (narrow.links_max, narrow.links_target) = (1, 1);
+    let origin = stage.broadcast(narrow);
     let page = stage.options("objects");
     let pages = json!([page, page]).to_string();
     let browser = Browser::start(&["watch", &pages, "40"]);
     let of_origin = || origin.snapshot().stats;
     wait_for("a page takes the origin's one link", of_origin, |stats| stats.children > 0);
     // One that gives nothing is not let near the origin.
-    let (viewer, sink) = stage.watch(Config { upload_bps: Some(0), ..live() });
+    let mut leaf = live();
+    leaf.upload_bps = Some(0);
+    let (viewer, counts) = stage.watch(leaf);
     let of_viewer = || viewer.snapshot().stats;
     let enough = |stats: &Stats| stats.bytes_from_peers > 200_000;
     let stats = wait_for("a native viewer is served by pages", of_viewer, enough);
@@ -208,7 +213,7 @@ fn a_native_viewer_gets_its_bytes_from_pages() {
     let uploaded: u64 = seen.iter().map(|page| page.stats.bytes_uploaded).sum();
     assert!(uploaded >= 200_000, "pages have uploaded {uploaded}");
     assert_eq!(stats.symbols_invalid, 0);
-    assert!(sink.counts().objects() > 0);
+    assert!(counts.objects() > 0);
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn a_page_publishes_to_native_viewers() {
     let track = json!({"id": 0, "kind": "video", "codec": "vp8", "width": 320, "height": 180});
     let options = json!({"signal": stage.signal, "name": "test", "tracks": [track]}).to_string();
     let browser = Browser::start(&["publish", &options, "12"]);
-    let (viewer, sink) = stage.watch(live());
+    let (viewer, counts) = stage.watch(live());
     let of_viewer = || viewer.snapshot().stats;
     let stats = wait_for("segments of the page", of_viewer, |stats| stats.segments_delivered > 10);
     let published: Value = browser.finish();
@@ -225,5 +230,5 @@ fn a_page_publishes_to_native_viewers() {
     assert_eq!(published["failed"], Value::Null);
     assert!(published["ticket"].as_str().unwrap().starts_with("beacon1"));
     assert!(stats.bytes_from_origin > 10_000, "{stats:?}");
-    assert!(sink.counts().objects() > 50);
+    assert!(counts.objects() > 50);
 }
