@@ -15,14 +15,18 @@ pub const DEPTH_MAX: u8 = 7;
 #[non_exhaustive]
 pub struct Config {
     /// Length of a segment at the origin. Shorter: less delay at the source, more manifests
-    /// (about 300 bytes each). 20 ms–4 s. 250 ms live: half the delay of 500 ms for .3 % more
-    /// control (`beacon-sim/plans/sweeps/segment.toml`). 100 ms low latency (guess).
+    /// (about 300 bytes each). 20 ms–4 s. 250 ms live: p95 1.0 s; 500 ms has 1.5 s, 125 ms .7 s and
+    /// .8 % more control (`plans/tuning/live-segment.toml`, seeds 1 and 2). 100 ms low latency
+    /// (`plans/tuning/low-latency-segment.toml`).
     pub segment: Duration,
     /// Stripes a broadcast is pushed in, 1–[`STRIPES_MAX`]; chosen by the origin, told in the
-    /// description. 8 live, 4 low latency (theory.md §2.4).
+    /// description. 8: with 4 or 12 the p95 is a quarter to a third longer
+    /// (`plans/tuning/live-stripes.toml`, seeds 1 and 2), and at 10 % loss a far link does not
+    /// carry a fourth of a stream (`plans/low-latency-500-loss.toml`).
     pub stripes: u8,
     /// Repair symbols the origin commits to, in percent of the source symbols, 0–100.
-    /// 10 live, 25 low latency (theory.md §2.4; fec_auth.md §0).
+    /// 10 live, 25 low latency (theory.md §2.4; fec_auth.md §0); live, 0 to 20 make no difference
+    /// beyond chance (`plans/tuning/live-repair.toml`, seeds 1 and 2).
     pub repair_percent: u8,
     /// Subscribe to the repair stripe as well (low latency: parent loss must not wait for a pull).
     pub push_repair: bool,
@@ -30,22 +34,28 @@ pub struct Config {
     pub playout: Duration,
     /// How much of the past is kept for others. Memory: this times the bit rate.
     pub window: Duration,
-    /// Links this peer keeps open of its own accord.
+    /// Links this peer keeps open of its own accord. 8: 6 to 12 make no difference beyond chance
+    /// (`plans/tuning/live-links.toml`, seeds 1 and 2).
     pub links_target: u16,
     /// Links this peer has at most; a further comer is told [`CloseReason::Full`].
     ///
     /// [`CloseReason::Full`]: crate::CloseReason::Full
     pub links_max: u16,
-    /// Children per stripe at the origin: 3–4 is within one slot of optimal (theory.md §1.2).
+    /// Children per stripe at the origin: 3–4 is within one slot of optimal (theory.md §1.2); 6 has
+    /// a third more p95, for weak peers stay near it (`plans/tuning/live-fanout.toml`, seeds 1
+    /// and 2).
     pub fanout: u16,
     /// Stripe subscriptions a viewer serves in all. Half of them go to its home stripe, in which
     /// it is interior; the rest is spread over the other stripes. (Guess: twice the stream.)
     pub push_slots: u16,
     /// Upload limit in bits per second over all links; `None` is what the links carry.
     pub upload_bps: Option<u64>,
-    /// How often the scheduler is asked while something is missing. (Guess.)
+    /// How often the scheduler is asked while something is missing. 50 ms live: 25 to 100 make no
+    /// difference beyond chance (`plans/tuning/live-plan.toml`, seeds 1 and 2).
     pub plan_interval: Duration,
-    /// How long a parent may be late with a symbol before others are asked for it.
+    /// How long a parent may be late with a symbol before others are asked for it. 400 ms live: 200
+    /// to 800 make no difference beyond chance, but in control: 5.1 to 4.3 %
+    /// (`plans/tuning/live-overdue.toml`, seeds 1 and 2).
     pub overdue: Duration,
     /// A link that is silent for this long is lost. One that is quiet is pinged at a quarter of
     /// it, another one as often as this, for its round trip.
@@ -126,7 +136,7 @@ impl Profile {
         };
         let low = Config {
             segment: ms(100),
-            stripes: 4,
+            stripes: 8,
             repair_percent: 25,
             push_repair: true,
             playout: ms(800),
@@ -134,7 +144,7 @@ impl Profile {
             plan_interval: ms(20),
             overdue: ms(60),
             silence: ms(1500),
-            push_slots: 12,
+            push_slots: 20,
             ..live.clone()
         };
         match self {

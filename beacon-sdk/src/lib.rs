@@ -33,6 +33,8 @@ pub use plugin::{
 };
 pub use rng::Rng;
 #[cfg(feature = "tokio")]
+pub use runtime::timer;
+#[cfg(feature = "tokio")]
 pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Stopper, Watch};
 pub use stats::{LinkStats, Percentiles, Stats};
 pub use ticket::{Ticket, TicketError};

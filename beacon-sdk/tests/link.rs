@@ -55,7 +55,7 @@ impl Origin {
         origin.input(Input::Connected(Link { peer, binding, dialled: false }));
         let hello = Hello::sign(&child, broadcast, &binding, &id);
         origin.says(Message::Hello(hello));
-        origin.says(Message::Subscribe { stripes: (1 << 17) - 1, tracks: 1 });
+        origin.says(Message::Subscribe { stripes: (1 << 17) - 1, tracks: 1, from: Instant::ZERO });
         while origin.engine.poll_output().is_some() {}
         let object = Object {
             track: TrackId::default(),

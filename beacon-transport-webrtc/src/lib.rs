@@ -25,6 +25,7 @@
 //! measured with `webrtc` 0.21.1.
 //!
 //! Before a link is reported both ends say `open` on the control lane, as text; frames are binary.
+//! An end that is not read for now says `hold` there, and `go` later: a browser cannot make SCTP wait.
 //! The reason is in the stack: what reaches a negotiated channel before it is open there is
 //! acknowledged and lost, even on the reliable lane.
 //!
@@ -33,28 +34,34 @@
 //!
 //! # Signals
 //! JSON of at most 16 KiB, one to a few per set-up and direction: `offer`, `answer`, `candidates` and
-//! `full`, each with the version and the name of the dial. Names of hidden hosts (`.local`) are
-//! neither sent nor tried, and multicast DNS is off.
+//! `full`, each with the version and the name of the dial. Browsers hide their addresses behind
+//! `.local` names and resolve each other's; native peers neither send nor try those, as multicast
+//! DNS is off, and learn a browser's address from its own checks.
+//!
+//! # In a browser
+//! On wasm32-unknown-unknown the same `WebRtc` is built on the browser's own peer connections. They
+//! exist in pages only, so a `Connector` in the page makes them, and hands their data channels over
+//! a `MessagePort` to the `WebRtc` in a worker, where the engine is.
 //!
 //! # What it costs
 //! One UDP socket per local address and two tasks per link, about 260 KB of memory. A frame that
 //! is sent is copied once, because the stack wants a buffer of its own; the last holder of a
 //! frame is spared that copy.
 
-// Signals and bindings are the same on every platform; only the native backend uses them so far.
-#![cfg_attr(target_family = "wasm", allow(dead_code))]
-
 mod binding;
 mod config;
+mod lane;
 #[cfg(not(target_family = "wasm"))]
 mod native;
-#[cfg(not(target_family = "wasm"))]
 mod rendezvous;
 mod sdp;
 mod signal;
+#[cfg(target_family = "wasm")]
+mod web;
 
 pub use config::{IceServer, WebRtcConfig, WebRtcConfigError};
 #[cfg(not(target_family = "wasm"))]
 pub use native::{WebRtc, WebRtcCounters};
-#[cfg(not(target_family = "wasm"))]
 pub use rendezvous::SignalClient;
+#[cfg(target_family = "wasm")]
+pub use web::{Connector, WebRtc, WebRtcCounters};

@@ -82,11 +82,22 @@ fn is_candidate(text: &str) -> bool {
 ///
 /// `.local` names need multicast DNS, which is off: a browser that hides behind one is learned
 /// from its own connectivity checks. Component 2 is RTCP's, which data channels lack.
+#[cfg(any(not(target_family = "wasm"), test))]
 pub(crate) fn is_useful(candidate: &str) -> bool {
     let mut fields = candidate.split(' ');
     let component = fields.nth(1);
     let address = fields.nth(2);
     component == Some("1") && address.is_some_and(|address| !address.ends_with(".local"))
+}
+
+/// As [`is_useful`], but to a browser: it hides its addresses behind `.local` names and resolves
+/// those of other browsers. Candidates over TCP lead nowhere here.
+#[cfg(any(target_family = "wasm", test))]
+pub(crate) fn is_for_browsers(candidate: &str) -> bool {
+    let mut fields = candidate.split(' ');
+    let component = fields.nth(1);
+    let protocol = fields.next();
+    component == Some("1") && protocol.is_some_and(|name| name.eq_ignore_ascii_case("udp"))
 }
 
 impl Serialize for DialId {
@@ -163,5 +174,9 @@ mod tests {
         assert!(!is_useful("candidate:1 2 udp 2130706431 192.0.2.1 5000 typ host"));
         assert!(!is_useful("candidate:1 1 udp 1 0f0e-aa.local 5000 typ host"));
         assert!(!is_useful("candidate:1"));
+        assert!(is_for_browsers(HOST));
+        assert!(is_for_browsers("candidate:1 1 UDP 1 0f0e-aa.local 5000 typ host"));
+        assert!(!is_for_browsers("candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active"));
+        assert!(!is_for_browsers("candidate:1 2 udp 1 192.0.2.1 5000 typ host"));
     }
 }

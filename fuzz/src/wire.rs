@@ -3,7 +3,7 @@
 use beacon_sdk::wire::{
     FarewellReason, Have, Message, RefuseReason, SYMBOL_HEADER_LEN, Span, Status, SymbolHeader,
 };
-use beacon_sdk::{PeerId, SegmentId, TrackId};
+use beacon_sdk::{Instant, PeerId, SegmentId, TrackId};
 use bytes::Bytes;
 
 /// Input: a frame.
@@ -29,8 +29,8 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("peers", Message::Peers(peers)),
         ("description", Message::Description(record.clone())),
         ("status", Message::Status(Status { tracks: 3, slots: 16, depth: vec![0, 1, 255], bar: vec![0, 1, 255] })),
-        ("subscribe", Message::Subscribe { stripes: 0x1_0003, tracks: u64::MAX }),
-        ("unsubscribe", Message::Unsubscribe { stripes: 1 }),
+        ("subscribe", Message::Subscribe { stripes: 0x1_0003, tracks: u64::MAX, from: Instant::NEVER }),
+        ("unsubscribe", Message::Unsubscribe { stripes: 1, from: Instant::ZERO }),
         ("feed", Message::Feed { stripe: 16, path: vec![1, 2, 3] }),
         ("refuse", Message::Refuse { stripe: 2, reason: RefuseReason::Loop }),
         ("manifest", Message::Manifest(record.clone())),

@@ -8,6 +8,7 @@ use crate::process::{cargo, output, program, root, run, run_and_keep, target_dir
 use crate::setup;
 use crate::step::Step;
 use crate::tidy;
+use crate::web;
 
 pub(crate) const HELP: &str = "
 Usage: cargo ci [--list | --only STEP,STEP]
@@ -37,6 +38,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: clippy,
     },
     Step { name: "clip", about: "the real clip that the swarm tests stream", run: clip },
+    Step {
+        name: "web",
+        about: "the browser's peer, built for the tests in Chromium",
+        run: web::for_tests,
+    },
     Step {
         name: "test",
         about: "unit, property and integration tests, and the examples in the docs",
@@ -69,6 +75,8 @@ const WASM: &[(&str, &[&str])] = &[
     ("beacon-sdk", &["--no-default-features"]),
     ("beacon-codec-raptorq", &["--no-default-features"]),
     ("beacon-mux", &["--no-default-features"]),
+    ("beacon-transport-webrtc", &[]),
+    ("beacon-web", &["--features", "conformance"]),
 ];
 
 fn fmt() -> Result<String, String> {

@@ -9,6 +9,7 @@ mod schedulers;
 mod setup;
 mod step;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,12 @@ const COMMANDS: &[Command] = &[
         about: "compare all schedulers in the laboratory: tables and figures",
         help: schedulers::HELP,
         run: schedulers::run,
+    },
+    Command {
+        name: "web",
+        about: "build the browser's peer: WebAssembly, JavaScript and types",
+        help: web::HELP,
+        run: web::run,
     },
     Command {
         name: "setup-gst",

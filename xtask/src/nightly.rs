@@ -1,7 +1,7 @@
 //! `cargo xtask nightly`: the checks that take long.
 
 use crate::ci;
-use crate::process::{cargo, program, run, target_dir};
+use crate::process::{cargo, program, root, run, target_dir};
 use crate::schedulers;
 use crate::step::Step;
 use std::env::consts::EXE_SUFFIX;
@@ -37,6 +37,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: || schedulers::compare(&schedulers::Request::default()),
     },
     Step {
+        name: "live-10000",
+        about: "10,000 simulated viewers for a minute; reports CPU time and what each costs",
+        run: || simulate("live-10000"),
+    },
+    Step {
         name: "chain",
         about: "latency over 7 hops; fails when a segment is missed",
         run: || measure("chain", &[]),
@@ -65,6 +70,18 @@ fn external() -> Result<String, String> {
         "--ignored",
     ]))?;
     Ok(String::new())
+}
+
+/// Plays out one plan of the laboratory; its report stays as JSON in the folder that cargo builds
+/// into.
+fn simulate(plan: &str) -> Result<String, String> {
+    run(&mut cargo(&["build", "--release", "--package", "beacon-sim", "--bin", "sim"]))?;
+    let sim = target_dir().join(format!("release/sim{EXE_SUFFIX}"));
+    let path = root().join(format!("beacon-sim/plans/{plan}.toml"));
+    let json = target_dir().join(format!("{plan}.json"));
+    let mut command = program(&sim.to_string_lossy(), &["run"]);
+    run(command.arg(path).arg("--json").arg(&json))?;
+    Ok(format!("report in {}", json.display()))
 }
 
 /// Runs one measurement of the program `measure`, which fails on what must never be and prints

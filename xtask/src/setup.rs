@@ -29,7 +29,7 @@ const PACKAGES: &[Package] = &[
     package("python3", "xtask", "fetches the real clip"),
     package("python3-pip", "xtask", "fetches the real clip"),
     package("ffmpeg", "beacon-mux", "ffprobe: an independent reader of what the muxer writes"),
-    package("chromium", "examples", "plays the viewer's page in its tests"),
+    package("chromium", "examples", "plays the viewer's page, and is a peer, in tests"),
     package("xvfb", GST, "a screen for the window's tests"),
     package("pkg-config", GST, "finds GStreamer when building"),
     package("libgstreamer1.0-dev", GST, "GStreamer itself"),
@@ -81,19 +81,24 @@ pub(crate) fn everything() -> Result<String, String> {
     Ok(installed)
 }
 
-/// What drives Chromium in the tests of the page: a package of npm, locked, in a folder of the project.
+/// Folders with a package of npm, locked, that drives Chromium in tests.
+const DRIVERS: &[&str] = &["examples/tests/browser", "beacon-web/tests/browser"];
+
+/// What drives Chromium in tests.
 fn browser_driver() -> Result<(), String> {
-    let folder = root().join("examples/tests/browser");
     let found = succeeds(&mut program("node", &["--version"]))
         && succeeds(&mut program("npm", &["--version"]));
     if !found {
-        eprintln!("installing nodejs npm: they drive Chromium in the tests of the page");
+        eprintln!("installing nodejs npm: they drive Chromium in tests");
         run(&mut apt_get(&["update", "--quiet"])?)?;
         let mut install = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"])?;
         run(install.args(["nodejs", "npm"]))?;
     }
-    let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
-    run(npm.current_dir(folder))
+    for folder in DRIVERS {
+        let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
+        run(npm.current_dir(root().join(folder)))?;
+    }
+    Ok(())
 }
 
 /// `cargo xtask setup-gst`.

@@ -146,7 +146,7 @@ impl Stage {
         self.says(id, &Message::Hello(hello));
         if child {
             let stripes = (1 << self.viewer.parents().len().saturating_sub(1)) - 1;
-            self.says(id, &Message::Subscribe { stripes, tracks: 1 });
+            self.says(id, &Message::Subscribe { stripes, tracks: 1, from: Instant::ZERO });
         }
         self.pals.push(id);
         self.settle();

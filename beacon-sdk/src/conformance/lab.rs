@@ -7,9 +7,9 @@ use crate::identity::Identity;
 use crate::plugin::{
     Lane, Link, SIGNAL_BYTES_MAX, Transport, TransportError, TransportEvent, TrySendError,
 };
+use crate::timer::{self, Instant};
 use bytes::Bytes;
 use core::time::Duration;
-use tokio::time::Instant;
 
 /// How long the ends must say nothing before they are taken to have nothing to say.
 const QUIET: Duration = Duration::from_millis(300);
@@ -156,13 +156,13 @@ impl<'f, F: TransportFixture> Lab<'f, F> {
                 .collect();
             waits.rotate_left(turn);
             let mut waits: Vec<_> = waits.into_iter().map(|(_, wait)| wait).collect();
-            tokio::time::timeout_at(until, first(&mut waits, fickle)).await
+            timer::timeout_at(until, first(&mut waits, fickle)).await
         };
         match told {
             Err(_) => false,
             Ok(None) => {
                 // Time for the transports' own tasks between two dropped calls.
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                timer::sleep(Duration::from_millis(1)).await;
                 Instant::now() < until
             }
             Ok(Some((at, Ok(event)))) => {

@@ -26,8 +26,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! Every body is also a plain function, so one clause can be called alone: see [`run`]. A failure
-//! is a panic whose message starts with the clause. Waits have generous hang guards; nothing
+//! Every body is also a plain `async fn`, so one clause can be called alone: see `run`, and in a
+//! browser await it, or [`transport::clause`] by its name. A failure is a panic whose message
+//! starts with the clause. Waits have generous hang guards; nothing
 //! else depends on the clock. Not covered by semantic versioning.
 
 pub mod erasure;
@@ -54,6 +55,7 @@ use core::time::Duration;
 /// What the contracts call "within a second or two" and "prompt", with room for a loaded machine.
 pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 /// A test that has not ended by then hangs, whatever it waits for.
+#[cfg(not(target_family = "wasm"))]
 const TEST_MAX: Duration = Duration::from_secs(240);
 
 /// Runs one clause to its end on a tokio runtime of its own, with timers and, where the crate
@@ -61,6 +63,7 @@ const TEST_MAX: Duration = Duration::from_secs(240);
 ///
 /// # Panics
 /// When the clause is not kept, or nothing has come of it after four minutes.
+#[cfg(not(target_family = "wasm"))]
 pub fn run(clause: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { panic!("no tokio runtime can be had here") };

@@ -7,9 +7,9 @@ use crate::plugin::{
     Join, PeerHint, Rendezvous, RendezvousError, RendezvousEvent, SIGNAL_BYTES_MAX,
 };
 use crate::rng::Rng;
+use crate::timer::{self, Instant};
 use bytes::Bytes;
 use core::time::Duration;
-use tokio::time::Instant;
 
 /// How long clients must be told nothing before the suite takes it that nothing comes.
 const QUIET: Duration = Duration::from_millis(500);
@@ -132,12 +132,12 @@ impl<'f, F: RendezvousFixture> Party<'f, F> {
         let (numbers, told) = {
             let present = self.guests.iter_mut().enumerate().filter(|(_, guest)| !guest.away);
             let (numbers, mut waits): (Vec<usize>, Vec<_>) = present.map(wait).unzip();
-            (numbers, tokio::time::timeout_at(until, first(&mut waits, fickle)).await)
+            (numbers, timer::timeout_at(until, first(&mut waits, fickle)).await)
         };
         match told {
             Err(_) => false,
             Ok(None) => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                timer::sleep(Duration::from_millis(1)).await;
                 Instant::now() < until
             }
             Ok(Some((at, Ok(event)))) => {
@@ -328,7 +328,7 @@ pub async fn v08_shutdown_is_learned(fixture: &mut impl RendezvousFixture) {
     let left = party.guests[b].me;
     party.until("the other is told of", |g| g[a].knows(left)).await;
     for _ in 0..2 {
-        let ended = tokio::time::timeout(PROMPT, party.guests[b].client.shutdown()).await;
+        let ended = timer::timeout(PROMPT, party.guests[b].client.shutdown()).await;
         party.check(ended.is_ok(), "shutdown ends within a second");
     }
     party.guests[b].away = true;

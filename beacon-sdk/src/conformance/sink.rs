@@ -4,6 +4,7 @@ use crate::id::{SegmentId, TrackId};
 use crate::media::{Kind, Object, Playout, Track};
 use crate::plugin::{Sink, SinkError};
 use crate::time::Instant;
+use crate::timer;
 use bytes::Bytes;
 use core::time::Duration;
 
@@ -116,7 +117,7 @@ impl Guarded {
     }
 
     async fn write(&mut self, item: &Playout) -> Result<(), SinkError> {
-        let written = tokio::time::timeout(self.patience, self.sink.write(item.clone())).await;
+        let written = timer::timeout(self.patience, self.sink.write(item.clone())).await;
         match written {
             Ok(result) => result,
             Err(_) => panic!("{}: a write has not ended within {:?}", self.clause, self.patience),
@@ -130,7 +131,7 @@ impl Guarded {
     }
 
     async fn finish(&mut self) -> Result<(), SinkError> {
-        match tokio::time::timeout(self.patience, self.sink.finish()).await {
+        match timer::timeout(self.patience, self.sink.finish()).await {
             Ok(result) => result,
             Err(_) => panic!("{}: finish has not ended within {:?}", self.clause, self.patience),
         }

@@ -4,9 +4,9 @@ use super::{Pending, first};
 use crate::id::TrackId;
 use crate::media::{Media, OBJECT_BYTES_MAX, Object, Track};
 use crate::plugin::{Source, SourceError};
+use crate::timer::{self, Instant};
 use core::time::Duration;
 use std::collections::BTreeMap;
-use tokio::time::Instant;
 
 /// Media that a fixture must give at least, for its pace to be seen.
 const SPAN_MIN: Duration = Duration::from_secs(1);
@@ -59,14 +59,14 @@ impl Recording {
                     first(&mut [call], fickle).await
                 };
                 match told {
-                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                    None => timer::sleep(Duration::from_millis(1)).await,
                     Some((_, Ok(Some(item)))) => items.push(item),
                     Some((_, Ok(None))) => return,
                     Some((_, Err(error))) => panic!("{clause}: the source failed: {error}"),
                 }
             }
         };
-        let ended = tokio::time::timeout(patience, end).await;
+        let ended = timer::timeout(patience, end).await;
         assert!(ended.is_ok(), "{clause}: the source has not ended within {patience:?}");
         Self { items, took: started.elapsed(), source }
     }
@@ -164,7 +164,7 @@ pub async fn s04_next_is_cancel_safe(fixture: &mut impl SourceFixture) {
 pub async fn s05_the_end_is_final(fixture: &mut impl SourceFixture) {
     let mut seen = Recording::of("S05", fixture, false).await;
     for _ in 0..3 {
-        let again = tokio::time::timeout(super::PROMPT, seen.source.next()).await;
+        let again = timer::timeout(super::PROMPT, seen.source.next()).await;
         let ended = matches!(again, Ok(Ok(None)));
         assert!(ended, "S05: after None comes something else, or nothing at once");
     }

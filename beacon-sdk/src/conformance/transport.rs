@@ -5,6 +5,7 @@ use super::lab::{Lab, stranger, subject};
 use crate::id::PeerId;
 use crate::plugin::{CloseReason, Lane, SIGNAL_BYTES_MAX, Transport, TransportEvent, TrySendError};
 use crate::rng::Rng;
+use crate::timer;
 use bytes::Bytes;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -34,7 +35,16 @@ pub trait TransportFixture {
 #[macro_export]
 macro_rules! transport_conformance {
     ($make:path) => {
-        $crate::__conformance_tests!($make, transport,
+        $crate::__transport_clauses!([$crate::__conformance_tests] $make, transport,);
+    };
+}
+
+/// Calls a macro with what is given and the names of all clauses.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __transport_clauses {
+    ([$($then:tt)*] $($with:tt)*) => {
+        $($then)*!($($with)*
             t01_one_outcome_per_dial t02_bindings_agree_and_differ t03_full_gives_the_frame_back
             t04_control_is_reliable_and_ordered t05_frames_stay_whole
             t06_too_large_is_refused_and_survived t07_next_event_is_cancel_safe
@@ -44,6 +54,28 @@ macro_rules! transport_conformance {
             t14_close_is_prompt);
     };
 }
+
+macro_rules! by_name {
+    ($($clause:ident)*) => {
+        /// The names of all clauses' functions, in order: for where there is no `#[test]`.
+        pub const CLAUSES: &[&str] = &[$(stringify!($clause)),*];
+
+        /// Runs the clause of that name; false when there is none. Its caller has timers, and
+        /// ends what hangs.
+        ///
+        /// # Panics
+        /// When the clause is not kept.
+        pub async fn clause(name: &str, fixture: &mut impl TransportFixture) -> bool {
+            match name {
+                $(stringify!($clause) => $clause(fixture).await,)*
+                _ => return false,
+            }
+            true
+        }
+    };
+}
+
+__transport_clauses!([by_name]);
 
 /// A frame of `len` bytes that no other `(stream, number)` shares, when `len` is 4 or more.
 fn frame(stream: u64, number: u32, len: usize) -> Bytes {
@@ -370,7 +402,7 @@ pub async fn t12_shutdown_ends_and_is_learned(fixture: &mut impl TransportFixtur
     }
     let (a, b) = (lab.id(0), lab.id(1));
     for _ in 0..2 {
-        let ended = tokio::time::timeout(PROMPT, lab.ends[0].transport.shutdown()).await;
+        let ended = timer::timeout(PROMPT, lab.ends[0].transport.shutdown()).await;
         lab.check(ended.is_ok(), "shutdown ends within a second");
     }
     lab.ends[0].stalled = true;

@@ -53,6 +53,15 @@ struct Child {
     weight: u8,
     /// Under notice until then.
     notice: Option<Instant>,
+    /// It takes segments captured from then on, and before then.
+    from: Instant,
+    until: Instant,
+}
+
+impl Child {
+    fn leaving(&self) -> bool {
+        self.until != Instant::NEVER
+    }
 }
 
 /// The children of all stripes.
@@ -81,8 +90,19 @@ impl Children {
         Self { stripes: vec![Vec::new(); usize::from(count)], fanout, own }
     }
 
+    fn all(&self, stripe: u8) -> impl Iterator<Item = &Child> {
+        self.stripes.get(usize::from(stripe)).into_iter().flatten()
+    }
+
+    /// Those that stay.
     pub(super) fn of(&self, stripe: u8) -> impl Iterator<Item = PeerKey> + '_ {
-        self.stripes.get(usize::from(stripe)).into_iter().flatten().map(|child| child.key)
+        self.all(stripe).filter(|child| !child.leaving()).map(|child| child.key)
+    }
+
+    /// Those that take a segment captured then.
+    pub(super) fn taking(&self, stripe: u8, captured: Instant) -> impl Iterator<Item = PeerKey> {
+        let takes = move |child: &&Child| child.from <= captured && captured < child.until;
+        self.all(stripe).filter(takes).map(|child| child.key)
     }
 
     pub(super) fn total(&self) -> usize {
@@ -105,10 +125,11 @@ impl Children {
     /// The one that would make room, unless one is about to already.
     fn weakest(&self, stripe: u8) -> Option<&Child> {
         let children = self.stripes.get(usize::from(stripe))?;
-        if children.iter().any(|child| child.notice.is_some()) {
+        let staying = children.iter().filter(|child| !child.leaving());
+        if staying.clone().any(|child| child.notice.is_some()) {
             return None;
         }
-        children.iter().min_by_key(|child| (child.weight, child.key))
+        staying.min_by_key(|child| (child.weight, child.key))
     }
 
     /// What a newcomer must weigh in a stripe to be taken: 0 is anybody, [`CLOSED`] nobody.
@@ -119,14 +140,24 @@ impl Children {
         self.weakest(stripe).map_or(CLOSED, |child| bar_over(child.weight))
     }
 
-    pub(super) fn adopt(&mut self, stripe: u8, key: PeerKey, weight: u8, now: Instant) -> Place {
+    /// Takes a child that wants segments captured since `from`.
+    pub(super) fn adopt(
+        &mut self,
+        stripe: u8,
+        key: PeerKey,
+        (weight, from): (u8, Instant),
+        now: Instant,
+    ) -> Place {
         let Some(children) = self.stripes.get_mut(usize::from(stripe)) else { return Place::Full };
         if let Some(child) = children.iter_mut().find(|child| child.key == key) {
             // It has not found another place, or changed its mind: if there is room, it stays.
-            child.weight = weight;
+            if child.leaving() {
+                child.notice = None;
+            }
+            (child.weight, child.from, child.until) = (weight, from, Instant::NEVER);
             return Place::Taken;
         }
-        let newcomer = Child { key, weight, notice: None };
+        let newcomer = Child { key, weight, notice: None, from, until: Instant::NEVER };
         if self.room(stripe) {
             self.stripes[usize::from(stripe)].push(newcomer);
             return Place::Taken;
@@ -144,19 +175,30 @@ impl Children {
         Place::TakenFrom(leaving)
     }
 
+    /// A child has another parent for what is captured from `until` on.
+    pub(super) fn leave(&mut self, stripe: u8, key: PeerKey, until: Instant, now: Instant) {
+        if until == Instant::ZERO {
+            return self.abandon(stripe, key);
+        }
+        let Some(children) = self.stripes.get_mut(usize::from(stripe)) else { return };
+        if let Some(child) = children.iter_mut().find(|child| child.key == key) {
+            (child.until, child.notice) = (until, Some(now + NOTICE));
+        }
+    }
+
     pub(super) fn abandon(&mut self, stripe: u8, key: PeerKey) {
         if let Some(children) = self.stripes.get_mut(usize::from(stripe)) {
             children.retain(|child| child.key != key);
         }
     }
 
-    /// Those whose notice has run out; they are children no more.
+    /// Those whose notice has run out and who do not know it; they are children no more.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
         let mut gone = Vec::new();
         for (stripe, children) in (0_u8..).zip(&mut self.stripes) {
             children.retain(|child| {
                 let over = child.notice.is_some_and(|until| until <= now);
-                if over {
+                if over && !child.leaving() {
                     gone.push((stripe, child.key));
                 }
                 !over
@@ -176,6 +218,7 @@ mod tests {
     use super::*;
 
     const NOW: Instant = Instant::from_micros(5_000_000);
+    const ALL: Instant = Instant::ZERO;
 
     fn origin(fanout: u16) -> Children {
         Children::new(9, Some(fanout), Capacity::of(0, 0, 8))
@@ -196,33 +239,53 @@ mod tests {
     fn the_weakest_makes_room_for_one_twice_as_strong() {
         let mut children = origin(2);
         assert_eq!(children.bar(1), 0);
-        assert_eq!(children.adopt(1, PeerKey(1), 0, NOW), Place::Taken);
-        assert_eq!(children.adopt(1, PeerKey(2), 4, NOW), Place::Taken);
+        assert_eq!(children.adopt(1, PeerKey(1), (0, ALL), NOW), Place::Taken);
+        assert_eq!(children.adopt(1, PeerKey(2), (4, ALL), NOW), Place::Taken);
         assert_eq!(children.bar(1), 1);
-        assert_eq!(children.adopt(1, PeerKey(3), 0, NOW), Place::Full);
-        assert_eq!(children.adopt(1, PeerKey(4), 3, NOW), Place::TakenFrom(PeerKey(1)));
+        assert_eq!(children.adopt(1, PeerKey(3), (0, ALL), NOW), Place::Full);
+        assert_eq!(children.adopt(1, PeerKey(4), (3, ALL), NOW), Place::TakenFrom(PeerKey(1)));
         // While one is under notice no other is.
         assert_eq!(children.bar(1), CLOSED);
-        assert_eq!(children.adopt(1, PeerKey(5), 9, NOW), Place::Full);
+        assert_eq!(children.adopt(1, PeerKey(5), (9, ALL), NOW), Place::Full);
         assert_eq!(children.of(1).count(), 3);
         assert_eq!(children.expire(NOW), []);
         assert_eq!(children.expire(NOW + NOTICE), [(1, PeerKey(1))]);
         assert_eq!(children.bar(1), 6);
-        assert_eq!(children.adopt(1, PeerKey(5), 5, NOW), Place::Full);
-        assert_eq!(children.adopt(1, PeerKey(5), 6, NOW), Place::TakenFrom(PeerKey(4)));
+        assert_eq!(children.adopt(1, PeerKey(5), (5, ALL), NOW), Place::Full);
+        assert_eq!(children.adopt(1, PeerKey(5), (6, ALL), NOW), Place::TakenFrom(PeerKey(4)));
     }
 
     #[test]
     fn a_child_is_taken_once_and_slots_bound_all_stripes() {
         let mut children = Children::new(9, None, Capacity::of(0, 2, 8));
-        assert_eq!(children.adopt(0, PeerKey(1), 1, NOW), Place::Taken);
-        assert_eq!(children.adopt(0, PeerKey(1), 1, NOW), Place::Taken);
+        assert_eq!(children.adopt(0, PeerKey(1), (1, ALL), NOW), Place::Taken);
+        assert_eq!(children.adopt(0, PeerKey(1), (1, ALL), NOW), Place::Taken);
         assert_eq!(children.total(), 1);
-        assert_eq!(children.adopt(1, PeerKey(1), 1, NOW), Place::Taken);
+        assert_eq!(children.adopt(1, PeerKey(1), (1, ALL), NOW), Place::Taken);
         assert_eq!(children.bar(2), CLOSED);
-        assert_eq!(children.adopt(2, PeerKey(2), 200, NOW), Place::Full);
+        assert_eq!(children.adopt(2, PeerKey(2), (200, ALL), NOW), Place::Full);
         children.abandon(1, PeerKey(1));
         assert_eq!(children.bar(2), 0);
         assert_eq!(Children::new(9, None, Capacity::of(0, 0, 8)).bar(0), CLOSED);
+    }
+
+    #[test]
+    fn a_child_that_leaves_has_what_it_asked_for_and_no_place() {
+        let mut children = origin(1);
+        let (before, from, until) = (NOW, NOW + NOTICE, NOW + NOTICE * 2);
+        assert_eq!(children.adopt(1, PeerKey(1), (2, from), NOW), Place::Taken);
+        let taking = |children: &Children, at| children.taking(1, at).collect::<Vec<_>>();
+        assert_eq!(taking(&children, before), []);
+        assert_eq!(taking(&children, from), [PeerKey(1)]);
+        children.leave(1, PeerKey(1), until, NOW);
+        assert_eq!(taking(&children, from), [PeerKey(1)]);
+        assert_eq!(taking(&children, until), []);
+        assert_eq!((children.of(1).count(), children.bar(1)), (0, 0));
+        assert_eq!(children.adopt(1, PeerKey(2), (2, ALL), NOW), Place::Taken);
+        // It knows that it is no child any more.
+        assert_eq!(children.expire(NOW + NOTICE), []);
+        assert_eq!(taking(&children, from), [PeerKey(2)]);
+        children.leave(1, PeerKey(2), Instant::ZERO, NOW);
+        assert_eq!(taking(&children, from), []);
     }
 }

@@ -1,5 +1,6 @@
 //! A segment whose manifest is verified: its symbols, checked one by one.
 
+use crate::config::STRIPES_MAX;
 use crate::media::{Manifest, PAGE_LEAVES, SegmentHasher};
 use crate::plugin::{PeerKey, stripe_of};
 use crate::time::Instant;
@@ -49,6 +50,8 @@ pub(super) struct Content {
     pub(super) pulled: bool,
     /// Leaf hashes as they came; no pages where the manifest has them.
     pages: Vec<Option<Bytes>>,
+    /// Pages that are not here.
+    unpaged: u16,
     symbols: Vec<Option<Bytes>>,
     /// Bit i of word j: symbol 64 j + i is not here. Planning looks at nothing else.
     absent: Vec<u64>,
@@ -56,7 +59,7 @@ pub(super) struct Content {
     held_source: u16,
     stripes: u8,
     /// Symbols missing per stripe; the last is the repair stripe.
-    missing: Vec<u16>,
+    missing: [u16; STRIPES_MAX as usize + 1],
     edges: Vec<Edge>,
     /// What a neighbour is told; kept as symbols come, for every symbol asks for it.
     mask: u32,
@@ -99,13 +102,13 @@ impl Content {
     ) -> Self {
         let layout = manifest.layout;
         let total = layout.total();
-        let mut missing = vec![0; usize::from(stripes) + 1];
+        let mut missing = [0; STRIPES_MAX as usize + 1];
         for esi in 0..total {
             let stripe = stripe_of(manifest.id.seq, esi, layout.source(), stripes);
             missing[usize::from(stripe)] += 1;
         }
         let start = if manifest.group_start { HAVE_GROUP_START } else { 0 };
-        let empty = (0_u8..).zip(&missing).filter(|(_, missing)| **missing == 0);
+        let empty = (0..=stripes).zip(&missing).filter(|(_, missing)| **missing == 0);
         let mask = empty.fold(start, |mask, (stripe, _)| mask | 1 << stripe);
         Self {
             frame,
@@ -117,12 +120,13 @@ impl Content {
             told: mask,
             pulled: false,
             pages: vec![None; Manifest::pages(&layout)],
+            unpaged: Manifest::pages(&layout) as u16,
             symbols: vec![None; usize::from(total)],
             absent: all_absent(total),
             held: 0,
             held_source: 0,
             stripes,
-            edges: vec![Edge::default(); missing.len()],
+            edges: vec![Edge::default(); usize::from(stripes) + 1],
             missing,
             mask,
             manifest,
@@ -166,6 +170,12 @@ impl Content {
         self.symbols.get(usize::from(esi))?.as_ref()
     }
 
+    /// The symbols of a stripe that are here, as frames.
+    pub(super) fn held_in(&self, stripe: u8) -> impl Iterator<Item = &Bytes> {
+        let all = (0_u16..).zip(&self.symbols).filter(move |(esi, _)| self.stripe(*esi) == stripe);
+        all.filter_map(|(_, frame)| frame.as_ref())
+    }
+
     /// ESIs that are not here, ascending.
     pub(super) fn absent(&self) -> impl Iterator<Item = u16> {
         (0_u16..).step_by(64).zip(&self.absent).flat_map(|(base, &word)| {
@@ -201,8 +211,8 @@ impl Content {
     }
 
     /// Every page is here.
-    pub(super) fn paged(&self) -> bool {
-        self.pages.iter().all(Option::is_some)
+    pub(super) const fn paged(&self) -> bool {
+        self.unpaged == 0
     }
 
     /// Checks consecutive pages against the manifest and keeps them: all of them or none.
@@ -225,8 +235,11 @@ impl Content {
             }
         }
         for (index, at) in (usize::from(first)..).zip((0..leaves.len()).step_by(PAGE_BYTES)) {
-            self.pages[index]
-                .get_or_insert_with(|| leaves.slice(at..leaves.len().min(at + PAGE_BYTES)));
+            let slot = &mut self.pages[index];
+            if slot.is_none() {
+                *slot = Some(leaves.slice(at..leaves.len().min(at + PAGE_BYTES)));
+                self.unpaged -= 1;
+            }
         }
         fate
     }
@@ -344,7 +357,14 @@ impl Content {
         SymbolHeader { segment: self.manifest.id, esi }.frame(symbol)
     }
 
+    /// Bytes of the symbols that are here.
     pub(super) fn bytes(&self) -> usize {
         usize::from(self.held) * (self.manifest.layout.symbol_size() + SYMBOL_HEADER_LEN)
+    }
+
+    /// Bytes of all its symbols.
+    pub(super) fn bytes_max(&self) -> usize {
+        let layout = &self.manifest.layout;
+        usize::from(layout.total()) * (layout.symbol_size() + SYMBOL_HEADER_LEN)
     }
 }

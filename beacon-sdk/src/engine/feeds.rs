@@ -20,8 +20,13 @@ const REFUSALS_MAX: usize = 256;
 pub(super) struct Feed {
     /// Pushes it to this peer.
     pub(super) parent: Option<PeerKey>,
+    /// The parent pushes segments captured since then; and since when it does.
+    pub(super) from: Instant,
+    pub(super) since: Instant,
+    /// Pushes those captured before.
+    pub(super) before: Option<Flow>,
     /// Asked to push it, not yet answered. The parent, if any, is kept meanwhile.
-    pub(super) pending: Option<(PeerKey, Instant)>,
+    pub(super) pending: Option<Pending>,
     /// From the origin to the parent, both included; empty without a parent.
     pub(super) path: Vec<u32>,
     /// When the parent last pushed a symbol, and of which segment.
@@ -35,13 +40,73 @@ pub(super) struct Feed {
     pub(super) notice: bool,
 }
 
+/// What one neighbour pushes of a stripe.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) peer: PeerKey,
+    pub(super) since: Instant,
+    /// Its last symbol, and of which segment.
+    pub(super) last: Instant,
+    pub(super) at: SegmentId,
+}
+
+/// A subscription that has not been answered.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) peer: PeerKey,
+    since: Instant,
+    wish: HandOver,
+}
+
+/// Who is to push what while a stripe changes its parent.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct HandOver {
+    /// The new parent pushes segments captured since then; zero is what it comes to from now on.
+    pub(super) from: Instant,
+    /// The old one pushes those captured before; without, they are pulled.
+    pub(super) old_stays: bool,
+}
+
+impl Feed {
+    /// Who pushes segments captured then.
+    pub(super) fn flow(&self, captured: Instant) -> Option<Flow> {
+        let (since, last, at) = (self.since, self.last, self.at);
+        let parent = self.parent.map(|peer| Flow { peer, since, last, at });
+        if captured < self.from { self.before } else { parent }
+    }
+
+    /// The last symbol and segment of the neighbour `from`, where it is the one that pushes
+    /// segments captured then.
+    pub(super) fn flow_of(
+        &mut self,
+        from: PeerKey,
+        captured: Instant,
+    ) -> Option<(&mut Instant, &mut SegmentId)> {
+        if captured < self.from {
+            let before = self.before.as_mut().filter(|before| before.peer == from)?;
+            Some((&mut before.last, &mut before.at))
+        } else {
+            (self.parent == Some(from)).then_some((&mut self.last, &mut self.at))
+        }
+    }
+
+    /// Segments captured then are asked of a neighbour that will have answered by now if it does.
+    pub(super) fn awaited(&self, captured: Instant, since: Instant) -> bool {
+        self.pending.is_some_and(|pending| pending.wish.from <= captured && pending.since > since)
+    }
+}
+
 /// What a subscription answer changes.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Switch {
     /// Nothing to do.
     None,
     /// The stripe has a new parent; the old one, if any, is to be told.
-    Taken { old: Option<PeerKey> },
+    Taken {
+        old: Option<PeerKey>,
+        /// Segments captured before are still wanted of the old one.
+        until: Instant,
+    },
     /// The path runs through this peer: give the parent up.
     Loop,
 }
@@ -66,6 +131,9 @@ impl Feeds {
         let count = usize::from(stripes) + 1;
         let feed = Feed {
             parent: None,
+            from: Instant::ZERO,
+            since: Instant::ZERO,
+            before: None,
             pending: None,
             path: Vec::new(),
             last: Instant::ZERO,
@@ -134,7 +202,8 @@ impl Feeds {
         &mut self,
         stripe: u8,
         child: PeerKey,
-        (short, weight): (u32, u8),
+        short: u32,
+        (weight, from): (u8, Instant),
         now: Instant,
     ) -> Result<Option<PeerKey>, RefuseReason> {
         let Some(depth) = self.depth(stripe) else { return Err(RefuseReason::Unavailable) };
@@ -144,7 +213,7 @@ impl Feeds {
         if depth >= DEPTH_MAX {
             return Err(RefuseReason::Depth);
         }
-        match self.children.adopt(stripe, child, weight, now) {
+        match self.children.adopt(stripe, child, (weight, from), now) {
             Place::Taken => Ok(None),
             Place::TakenFrom(other) => Ok(Some(other)),
             Place::Full => Err(RefuseReason::Full),
@@ -160,19 +229,19 @@ impl Feeds {
 
     /// Whether a neighbour is a stripe's parent, or is asked to become it.
     pub(super) fn hangs_on(&self, stripe: u8, peer: PeerKey) -> bool {
-        let pending = |feed: &Feed| feed.pending.is_some_and(|(pending, _)| pending == peer);
+        let pending = |feed: &Feed| feed.pending.is_some_and(|pending| pending.peer == peer);
         let feed = self.stripes.get(usize::from(stripe));
         feed.is_some_and(|feed| feed.parent == Some(peer) || pending(feed))
     }
 
     /// Notes that a neighbour was asked for a stripe; `false` when that makes no sense.
-    pub(super) fn ask(&mut self, stripe: u8, peer: PeerKey, now: Instant) -> bool {
+    pub(super) fn ask(&mut self, stripe: u8, peer: PeerKey, wish: HandOver, now: Instant) -> bool {
         let paused = self.paused(stripe, peer, now);
         let Some(feed) = self.stripes.get_mut(usize::from(stripe)) else { return false };
         if paused || feed.pending.is_some() || feed.parent == Some(peer) {
             return false;
         }
-        feed.pending = Some((peer, now));
+        feed.pending = Some(Pending { peer, since: now, wish });
         true
     }
 
@@ -200,13 +269,16 @@ impl Feeds {
             feed.path = path;
             return Switch::None;
         }
-        if feed.pending.is_none_or(|(pending, _)| pending != peer) {
+        let Some(Pending { wish, .. }) = feed.pending.filter(|pending| pending.peer == peer) else {
             return Switch::None;
-        }
+        };
         if looped {
             return Switch::Loop;
         }
+        feed.before = feed.flow(Instant::NEVER).filter(|_| wish.old_stays);
+        let until = if feed.before.is_some() { wish.from } else { Instant::ZERO };
         let old = feed.parent.replace(peer);
+        (feed.from, feed.since) = (wish.from, now);
         feed.pending = None;
         feed.path = path;
         feed.last = now;
@@ -214,7 +286,7 @@ impl Feeds {
         feed.notice = false;
         // The new one starts with the credit of the others.
         feed.usual = self.usual;
-        Switch::Taken { old }
+        Switch::Taken { old, until }
     }
 
     /// A parent needs the place for another; it pushes on for a while.
@@ -249,8 +321,11 @@ impl Feeds {
             feed.notice = false;
             feed.path.clear();
         }
-        if feed.pending.is_some_and(|(pending, _)| pending == peer) {
+        if feed.pending.is_some_and(|pending| pending.peer == peer) {
             feed.pending = None;
+        }
+        if feed.before.is_some_and(|before| before.peer == peer) {
+            feed.before = None;
         }
     }
 
@@ -268,12 +343,17 @@ impl Feeds {
         orphaned
     }
 
-    /// Gives up subscriptions that nobody answered; gives them back as `(stripe, peer)`.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+    /// Gives up subscriptions that nobody answered in `patience`; gives them back as
+    /// `(stripe, peer)`.
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        patience: impl Fn(PeerKey) -> Duration,
+    ) -> Vec<(u8, PeerKey)> {
         let mut gone = Vec::new();
         for (stripe, feed) in (0_u8..).zip(&mut self.stripes) {
-            if let Some((peer, since)) = feed.pending
-                && since + ANSWER_MAX <= now
+            if let Some(Pending { peer, since, .. }) = feed.pending
+                && since + patience(peer).min(ANSWER_MAX) <= now
             {
                 feed.pending = None;
                 gone.push((stripe, peer));

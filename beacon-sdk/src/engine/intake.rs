@@ -7,8 +7,9 @@ use crate::id::SegmentId;
 use crate::media::{Description, Manifest, RecordError, SegmentHasher, payload_hash};
 use crate::plugin::{Feedback, Observation, PeerKey, Transfer};
 use crate::time::Instant;
-use crate::wire::{Message, SYMBOL_HEADER_LEN, SymbolHeader};
+use crate::wire::{HAVE_COMPLETE, Message, SYMBOL_HEADER_LEN, SymbolHeader};
 use bytes::Bytes;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 /// Symbols of one neighbour, and of all, that wait for a manifest or page at most. A stripe of a
@@ -220,6 +221,7 @@ impl Engine {
         let bytes = (len - SYMBOL_HEADER_LEN) as u32;
         self.stats.bytes_duplicate += u64::from(bytes);
         self.settle(from, header);
+        self.straggled(from, header);
         if let Some(peer) = self.peers.get(from) {
             let id = peer.id;
             self.observe(id, Observation::Duplicate { bytes });
@@ -229,6 +231,7 @@ impl Engine {
     /// A symbol came: nobody is asked for it any more, and a parent that pushes is on time.
     fn settle(&mut self, from: PeerKey, header: SymbolHeader) {
         let (now, mut by) = (self.now, Vec::new());
+        let (mut straggled, mut gap) = (false, false);
         let Some(content) = self.store.content_mut(header.segment) else { return };
         if !content.asked.is_empty() {
             content.asked.retain(|asked| {
@@ -241,14 +244,19 @@ impl Engine {
         content.pulled |= !by.is_empty();
         let stripe = content.stripe(header.esi);
         let feed = &mut self.feeds.stripes[usize::from(stripe)];
-        if feed.parent == Some(from) {
-            feed.last = now;
+        if let Some((last, at)) = feed.flow_of(from, content.manifest.captured) {
+            *last = now;
             if !by.contains(&from) {
-                feed.at = header.segment;
-                if content.pushed(header.esi, now) {
-                    self.timers.plan = self.timers.plan.min(now + super::plan::GAP_GUARD);
-                }
+                straggled = true;
+                *at = header.segment;
+                gap = content.pushed(header.esi, now);
             }
+        }
+        if straggled {
+            self.straggled(from, header);
+        }
+        if gap {
+            self.plan_by(now + self.gap_guard());
         }
         for key in by {
             let Some(peer) = self.peers.get_mut(key) else { continue };
@@ -258,6 +266,18 @@ impl Engine {
             } else {
                 peer.asked = peer.asked.saturating_sub(1);
             }
+        }
+    }
+
+    /// A pushed symbol came: learns how far behind the parent's word its symbols are.
+    fn straggled(&mut self, from: PeerKey, header: SymbolHeader) {
+        let Some(segment) = self.store.get(header.segment) else { return };
+        let Some(content) = &segment.content else { return };
+        let done = HAVE_COMPLETE | 1 << content.stripe(header.esi);
+        let told = segment.holders.iter().find(|h| h.peer == from && h.mask & done != 0);
+        let late = told.map_or(Duration::ZERO, |holder| self.now.since(holder.since));
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.straggled(late);
         }
     }
 

@@ -34,6 +34,7 @@ mod store;
 mod supply;
 mod tell;
 mod tidy;
+mod turns;
 mod view;
 
 #[cfg(test)]
@@ -66,6 +67,7 @@ use send::Handed;
 use spare::Pushed;
 use std::collections::VecDeque;
 use store::Store;
+use turns::Turns;
 
 /// Outputs other than frames that wait for the driver at most; the oldest events go first.
 const OUTPUTS_MAX: usize = 4096;
@@ -114,10 +116,12 @@ pub struct Engine {
     unplayable: Option<Unplayable>,
     /// What neighbours were last told.
     status: Status,
-    /// Control frames may be waiting that can be sent.
-    control_waits: bool,
-    /// Symbols may be waiting that can be sent.
-    data_waits: bool,
+    /// No request has to be answered before.
+    answers_by: Instant,
+    /// For whom control frames may be waiting that can be sent.
+    control_waits: Turns,
+    /// For whom symbols may be waiting that can be sent.
+    data_waits: Turns,
     /// Before this there is nothing to play, unless something happens that sets it to zero.
     playable: Instant,
     /// Whose turn it is to send.
@@ -211,8 +215,9 @@ impl Engine {
             tracks: u64::MAX,
             unplayable: None,
             status: Status::default(),
-            control_waits: false,
-            data_waits: false,
+            answers_by: Instant::NEVER,
+            control_waits: Turns::default(),
+            data_waits: Turns::default(),
             playable: Instant::ZERO,
             turn: 0,
             handed: None,
@@ -272,10 +277,8 @@ impl Engine {
             }
             Input::Received { from, lane, frame } => self.on_frame(from, lane, frame),
             Input::Writable { to, lane } => {
-                self.control_waits |= lane == Lane::Control;
-                self.data_waits |= lane == Lane::Data;
-                if let Some(peer) = self.peer_by_id(&to) {
-                    peer.out.writable(lane);
+                if let Some(key) = self.peers.key(&to) {
+                    self.writable(key, lane);
                 }
             }
             Input::Refused { to, lane, frame } => self.on_refused(to, lane, frame),
@@ -331,7 +334,8 @@ impl Engine {
         let timers = &self.timers;
         let mut soonest = timers.plan.min(timers.tell).min(timers.have);
         soonest = soonest.min(timers.tidy).min(timers.tail);
-        if self.data_waits && self.peers.iter().any(|(_, peer)| peer.out.symbols_sendable()) {
+        let sendable = |key| self.peers.get(key).is_some_and(|peer| peer.out.symbols_sendable());
+        if self.data_waits.iter().any(sendable) {
             soonest = soonest.min(self.pacer.opens_at());
         }
         let playable = match &self.description {
@@ -410,8 +414,12 @@ impl Engine {
             }
             Message::Description(record) => self.on_description(from, record),
             Message::Status(status) => self.on_status(from, status),
-            Message::Subscribe { stripes, tracks } => self.on_subscribe(from, stripes, tracks),
-            Message::Unsubscribe { stripes } => self.on_unsubscribe(from, stripes),
+            Message::Subscribe { stripes, tracks, from: since } => {
+                self.on_subscribe(from, stripes, tracks, since);
+            }
+            Message::Unsubscribe { stripes, from: until } => {
+                self.on_unsubscribe(from, stripes, until);
+            }
             Message::Feed { stripe, path } => self.on_feed(from, stripe, path),
             Message::Refuse { stripe, reason } => self.on_refuse(from, stripe, reason),
             Message::Manifest(record) => self.on_manifest(from, &record, frame),
@@ -434,11 +442,6 @@ impl Engine {
     }
 
     // ---- small shared steps
-
-    fn peer_by_id(&mut self, id: &PeerId) -> Option<&mut peers::Peer> {
-        let key = self.peers.key(id)?;
-        self.peers.get_mut(key)
-    }
 
     fn event(&mut self, event: Event) {
         tracing::debug!(target: "beacon::engine", %event);

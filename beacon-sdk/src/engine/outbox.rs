@@ -79,6 +79,16 @@ impl Outbox {
         self.data.retain(|parcel| other(&parcel.frame));
     }
 
+    /// Drops symbols that would have been pushed, those for which `useless` says so.
+    pub(super) fn unpush(&mut self, useless: impl Fn(&SymbolHeader) -> bool) {
+        let mut at = 0;
+        self.data.retain(|parcel| {
+            at += 1;
+            let header = SymbolHeader::decode(&parcel.frame);
+            at <= self.asked || !header.is_ok_and(|header| useless(&header))
+        });
+    }
+
     /// The transport gave a frame back: it waits at the front.
     pub(super) fn refused(&mut self, lane: Lane, frame: Bytes, expires: Instant) {
         match lane {

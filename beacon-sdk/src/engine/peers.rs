@@ -1,6 +1,7 @@
 //! The neighbours: one record per link, addressed by a small key.
 
 use super::outbox::Outbox;
+use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId};
 use crate::plugin::PeerKey;
 use crate::time::{Instant, micros};
@@ -12,6 +13,9 @@ use std::collections::BTreeMap;
 const WINDOW_START: u16 = 64;
 const WINDOW_MIN: u16 = 8;
 const WINDOW_MAX: u16 = 512;
+
+/// Behind such a queue a symbol is as good as lost.
+const STRAGGLE_MAX: Duration = Duration::from_secs(1);
 
 /// One link and what is known through it.
 #[derive(Debug)]
@@ -26,7 +30,9 @@ pub(super) struct Peer {
     pub(super) heard: Instant,
     pub(super) pinged: Instant,
     pub(super) rtt: Rtt,
-    pub(super) status: Status,
+    /// By how much its symbols come later than its word that they were sent.
+    pub(super) straggle: Duration,
+    pub(super) status: Told,
     pub(super) out: Outbox,
     /// Symbols requested and not yet answered, and how many may be.
     pub(super) asked: u16,
@@ -50,6 +56,42 @@ pub(super) struct Peer {
     /// Verified new symbol bytes from it, symbol bytes that its link took.
     pub(super) received: u64,
     pub(super) sent: u64,
+}
+
+/// The status that a neighbour has told, laid out for the eye of a planner, who looks at every
+/// neighbour's.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) tracks: u64,
+    pub(super) slots: u16,
+    /// Stripes that it has told of; what follows is the largest number for the others.
+    stripes: u8,
+    pub(super) depth: [u8; STRIPES_MAX as usize + 1],
+    pub(super) bar: [u8; STRIPES_MAX as usize + 1],
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::from(Status::default())
+    }
+}
+
+impl From<Status> for Told {
+    fn from(status: Status) -> Self {
+        let spread = |told: &[u8]| {
+            let mut all = [u8::MAX; STRIPES_MAX as usize + 1];
+            all.iter_mut().zip(told).for_each(|(here, there)| *here = *there);
+            all
+        };
+        let most = usize::from(STRIPES_MAX) + 1;
+        Self {
+            tracks: status.tracks,
+            slots: status.slots,
+            stripes: status.depth.len().min(most) as u8,
+            depth: spread(&status.depth),
+            bar: spread(&status.bar),
+        }
+    }
 }
 
 /// Smoothed round trip (RFC 6298 §2 with integer microseconds).
@@ -97,7 +139,8 @@ impl Peer {
             heard: now,
             pinged: Instant::ZERO,
             rtt: Rtt::unknown(),
-            status: Status::default(),
+            straggle: Duration::ZERO,
+            status: Told::default(),
             out: Outbox::default(),
             asked: 0,
             window: WINDOW_START,
@@ -115,6 +158,11 @@ impl Peer {
         }
     }
 
+    /// A symbol came so long after word that it was sent.
+    pub(super) fn straggled(&mut self, late: Duration) {
+        self.straggle = late.max(self.straggle * 63 / 64).min(STRAGGLE_MAX);
+    }
+
     /// Symbols that may be requested now.
     pub(super) const fn room(&self) -> u16 {
         self.window.saturating_sub(self.asked)
@@ -123,7 +171,8 @@ impl Peer {
     /// Stripes of the stream that nobody pushes to it, so that it has to ask for them.
     pub(super) fn unfed(&self) -> u32 {
         // The last is the repair stripe, which not everyone takes.
-        let Some((_, stream)) = self.status.depth.split_last() else { return u32::MAX };
+        let told = &self.status.depth[..usize::from(self.status.stripes)];
+        let Some((_, stream)) = told.split_last() else { return u32::MAX };
         let unfed = (0_u8..).zip(stream).filter(|(_, depth)| **depth == u8::MAX);
         unfed.fold(0, |mask, (stripe, _)| mask | 1 << stripe)
     }
@@ -205,10 +254,5 @@ impl Peers {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
-    }
-
-    /// One past the highest key, for turns.
-    pub(super) fn span(&self) -> usize {
-        self.slots.len()
     }
 }

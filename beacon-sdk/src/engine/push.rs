@@ -3,20 +3,30 @@
 use super::Engine;
 use super::children::{CLOSED, Capacity};
 use super::feeds::Switch;
+use super::outbox::SYMBOLS_BUSY;
 use crate::config::DEPTH_MAX;
 use crate::event::Event;
 use crate::id::SegmentId;
 use crate::plugin::PeerKey;
 use crate::time::Instant;
-use crate::wire::{HAVE_COMPLETE, Message, RefuseReason, Status};
+use crate::wire::{HAVE_COMPLETE, Message, RefuseReason, Status, SymbolHeader};
 use bytes::Bytes;
 use core::time::Duration;
 
+/// How much of what is held a new child is sent at most, time of capture. (Guess: what begins
+/// while a subscription is under way is less.)
+pub(super) const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 /// A pushed symbol is worth sending at least this long after it came.
 const WORTH_MIN: Duration = Duration::from_millis(500);
 
 impl Engine {
-    pub(super) fn on_subscribe(&mut self, from: PeerKey, stripes: u32, tracks: u64) {
+    pub(super) fn on_subscribe(
+        &mut self,
+        from: PeerKey,
+        stripes: u32,
+        tracks: u64,
+        since: Instant,
+    ) {
         let data_stripes = self.feeds.count() - 1;
         let Some(peer) = self.peers.get_mut(from) else { return };
         let short = peer.id.short();
@@ -28,7 +38,8 @@ impl Engine {
         peer.takes_tracks = tracks;
         for stripe in (0..self.feeds.count()).filter(|stripe| stripes >> stripe & 1 == 1) {
             let adopted = if carried {
-                self.feeds.adopt(stripe, from, (short, capacity.weight(stripe)), self.now)
+                let wish = (capacity.weight(stripe), since);
+                self.feeds.adopt(stripe, from, short, wish, self.now)
             } else {
                 Err(RefuseReason::Unavailable)
             };
@@ -48,10 +59,44 @@ impl Engine {
                 self.feeds.children.abandon(stripe, from);
             }
             self.send(from, &answer);
+            if adopted.is_ok() {
+                self.catch_up(from, stripe, since);
+            }
         }
         // What was pushed before it came is missing there: it may ask for it.
         self.tell_by(from, self.now);
         self.tell_soon();
+    }
+
+    /// Sends a new child what it asked for and is here already.
+    fn catch_up(&mut self, child: PeerKey, stripe: u8, since: Instant) {
+        let Some(newest) = self.store.newest_captured() else { return };
+        let busy = self.peers.get(child).is_none_or(|peer| peer.out.symbols() > SYMBOLS_BUSY);
+        if since == Instant::ZERO || busy || self.parts.scheduler.wants_spare() {
+            return;
+        }
+        let since = since.max(newest - CATCH_UP_MAX);
+        let known: Vec<SegmentId> = self
+            .store
+            .iter()
+            .filter(|(_, s)| s.content.as_ref().is_some_and(|c| c.manifest.captured >= since))
+            .map(|(id, _)| id)
+            .filter(|id| self.takes(child, *id))
+            .collect();
+        for id in known {
+            let Some(content) = self.store.content(id) else { continue };
+            let (expires, carries) = (self.expiry(id), self.feeds.stripe_of_records(id) == stripe);
+            let records = if carries { content.records() } else { Vec::new() };
+            let symbols: Vec<Bytes> = content.held_in(stripe).cloned().collect();
+            for record in records {
+                self.send_frame(child, record);
+            }
+            let Some(peer) = self.peers.get_mut(child) else { return };
+            for frame in symbols {
+                peer.out.symbol(frame, expires);
+                self.data_waits.add(child);
+            }
+        }
     }
 
     /// Asks parents once more whose subscriptions are for other tracks than are carried now, as
@@ -68,16 +113,23 @@ impl Engine {
             }
         }
         for (key, stripes) in due {
-            self.send(key, &Message::Subscribe { stripes, tracks });
+            self.send(key, &Message::Subscribe { stripes, tracks, from: Instant::ZERO });
         }
     }
 
-    pub(super) fn on_unsubscribe(&mut self, from: PeerKey, stripes: u32) {
+    pub(super) fn on_unsubscribe(&mut self, from: PeerKey, stripes: u32, until: Instant) {
         for stripe in (0..self.feeds.count()).filter(|stripe| stripes >> stripe & 1 == 1) {
-            self.feeds.children.abandon(stripe, from);
+            self.feeds.children.leave(stripe, from, until, self.now);
         }
+        let store = &self.store;
+        let useless = |header: &SymbolHeader| {
+            store.content(header.segment).is_none_or(|content| {
+                stripes >> content.stripe(header.esi) & 1 == 1 && content.manifest.captured >= until
+            })
+        };
         if let Some(peer) = self.peers.get_mut(from) {
             peer.takes &= !stripes;
+            peer.out.unpush(useless);
         }
         self.tell_soon();
     }
@@ -89,18 +141,19 @@ impl Engine {
         let (fed, before) = (feed.fed, feed.path.clone());
         if !self.feeds.hangs_on(stripe, from) {
             // An answer that came too late: the stripe has another parent by now.
-            return self.send(from, &Message::Unsubscribe { stripes: 1 << stripe });
+            return self.unsubscribe_at(from, stripe);
         }
         match self.feeds.fed(stripe, from, path, self.now) {
             Switch::Loop => {
                 self.feeds.refuse(stripe, from, self.now);
-                self.send(from, &Message::Unsubscribe { stripes: 1 << stripe });
+                self.unsubscribe_at(from, stripe);
                 self.timers.plan = self.now;
             }
-            Switch::Taken { old } => {
+            Switch::Taken { old, until } => {
                 self.explore_soon();
                 if let Some(old) = old {
-                    self.send(old, &Message::Unsubscribe { stripes: 1 << stripe });
+                    let stripes = 1 << stripe;
+                    self.send(old, &Message::Unsubscribe { stripes, from: until });
                     if let Some(peer) = self.peers.get_mut(old) {
                         peer.pushes &= !(1 << stripe);
                     }
@@ -180,7 +233,7 @@ impl Engine {
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.status = status;
+        peer.status = status.into();
         if peer.unfed() != 0 {
             self.tell_by(from, self.now);
         }
@@ -191,7 +244,9 @@ impl Engine {
     /// come once and the load of carrying them goes round.
     pub(super) fn pass_on_record(&mut self, id: SegmentId, frame: &Bytes, except: Option<PeerKey>) {
         let stripe = self.feeds.stripe_of_records(id);
-        let children: Vec<PeerKey> = self.feeds.children.of(stripe).collect();
+        let Some(content) = self.store.content(id) else { return };
+        let captured = content.manifest.captured;
+        let children: Vec<PeerKey> = self.feeds.children.taking(stripe, captured).collect();
         for child in children {
             if Some(child) != except && self.takes(child, id) {
                 self.send_frame(child, frame.clone());
@@ -215,13 +270,13 @@ impl Engine {
         let stripe = content.stripe(esi);
         let expires = self.worthless_at(content.manifest.captured);
         let done = HAVE_COMPLETE | 1 << stripe;
-        for child in self.feeds.children.of(stripe) {
+        for child in self.feeds.children.taking(stripe, content.manifest.captured) {
             let held = segment.holders.iter().any(|h| h.peer == child && h.mask & done != 0);
             let Some(peer) = self.peers.get_mut(child) else { continue };
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;
             if Some(child) != except && takes && !held {
                 peer.out.symbol(frame.clone(), expires);
-                self.data_waits = true;
+                self.data_waits.add(child);
             }
         }
     }

@@ -22,7 +22,7 @@ impl Engine {
     pub(super) fn send_frame(&mut self, to: PeerKey, frame: Bytes) {
         let Some(peer) = self.peers.get_mut(to) else { return };
         self.stats.bytes_control += frame.len() as u64;
-        self.control_waits = true;
+        self.control_waits.add(to);
         if !peer.out.control(frame) {
             // It has not read a megabyte of control frames: it is as good as gone.
             self.drop_link(to, CloseReason::Timeout);
@@ -31,34 +31,38 @@ impl Engine {
 
     /// The frame whose turn it is: control before data, neighbours in turn.
     pub(super) fn next_frame(&mut self) -> Option<Output> {
-        while self.control_waits {
-            for key in self.turns(self.turn) {
-                let Some(peer) = self.peers.get_mut(key) else { continue };
-                if let Some(frame) = peer.out.next_control() {
-                    return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
-                }
+        while let Some(key) = self.control_waits.next(self.turn) {
+            if let Some(peer) = self.peers.get_mut(key)
+                && let Some(frame) = peer.out.next_control()
+            {
+                return Some(Output::Send { to: peer.id, lane: Lane::Control, frame });
             }
-            self.control_waits = false;
+            self.control_waits.remove(key);
         }
-        if !self.data_waits || !self.pacer.open(self.now) {
+        if self.data_waits.is_empty() || !self.pacer.open(self.now) {
             return None;
         }
-        for key in self.turns(self.turn) {
-            let Some(peer) = self.peers.get_mut(key) else { continue };
-            let Some(frame) = peer.out.next_symbol(self.now) else { continue };
-            self.turn = usize::from(key.0) + 1;
-            self.handed = Some(Handed { to: key, len: frame.len() });
-            return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
+        while let Some(key) = self.data_waits.next(self.turn) {
+            if let Some(peer) = self.peers.get_mut(key)
+                && let Some(frame) = peer.out.next_symbol(self.now)
+            {
+                self.turn = usize::from(key.0) + 1;
+                self.handed = Some(Handed { to: key, len: frame.len() });
+                return Some(Output::Send { to: peer.id, lane: Lane::Data, frame });
+            }
+            self.data_waits.remove(key);
         }
-        self.data_waits = false;
         None
     }
 
-    /// Every key once, from `first` on and round.
-    fn turns(&self, first: usize) -> impl Iterator<Item = PeerKey> + use<> {
-        let span = self.peers.span();
-        let first = if first < span { first } else { 0 };
-        (first..span).chain(0..first).map(|at| PeerKey(at as u16))
+    /// The transport has room again.
+    pub(super) fn writable(&mut self, key: PeerKey, lane: Lane) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.out.writable(lane);
+        match lane {
+            Lane::Control => self.control_waits.add(key),
+            Lane::Data => self.data_waits.add(key),
+        }
     }
 
     /// The transport has kept the symbol that was handed out last, for it did not give it back:
@@ -86,8 +90,9 @@ impl Engine {
         if lane == Lane::Data {
             self.handed = None;
         }
-        self.control_waits |= lane == Lane::Control;
-        if let Some(peer) = self.peer_by_id(&to) {
+        if let Some(key) = self.peers.key(&to)
+            && let Some(peer) = self.peers.get_mut(key)
+        {
             peer.out.refused(lane, frame, expires);
         }
     }

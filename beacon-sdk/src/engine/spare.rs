@@ -224,7 +224,7 @@ impl Engine {
             given.set(esi);
             given.last = self.now;
             peer.out.symbol(frame.clone(), expires);
-            self.data_waits = true;
+            self.data_waits.add(key);
             left -= 1;
         }
     }

@@ -4,6 +4,7 @@ use super::content::Content;
 use crate::id::{SegmentId, TrackId};
 use crate::plugin::PeerKey;
 use crate::time::Instant;
+use core::ops::Bound::{Excluded, Unbounded};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub(super) struct Store {
     segments: BTreeMap<SegmentId, Segment>,
     edges: BTreeMap<TrackId, Edge>,
     hearsay: usize,
+    /// Bytes of all symbols of the segments with a verified manifest, here or not.
+    room: usize,
 }
 
 impl Store {
@@ -96,7 +99,10 @@ impl Store {
         if known && segment.content.is_none() {
             self.hearsay -= 1;
         }
-        segment.content = Some(content);
+        self.room += content.bytes_max();
+        if let Some(old) = segment.content.replace(content) {
+            self.room -= old.bytes_max();
+        }
         let edge = self.edges.entry(id.track).or_default();
         edge.newest = Some(edge.newest.map_or(id.seq, |newest| newest.max(id.seq)));
         edge.base = edge.base.max(id.seq.saturating_sub(SEGMENTS_MAX));
@@ -107,9 +113,37 @@ impl Store {
         self.edges.get(&track)?.newest
     }
 
+    /// When the newest of all segments with a verified manifest was captured.
+    pub(super) fn newest_captured(&self) -> Option<Instant> {
+        let newest = self.edges.iter().filter_map(|(track, edge)| {
+            self.content(SegmentId { track: *track, seq: edge.newest? })
+        });
+        newest.map(|content| content.manifest.captured).max()
+    }
+
     /// All segments, by track and number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SegmentId, &Segment)> {
         self.segments.iter().map(|(id, segment)| (*id, segment))
+    }
+
+    /// The segments of each track from the one on that `first` names, by track and number; none of
+    /// a track for which it names none. What has been played is most of the store, and not looked
+    /// at.
+    pub(super) fn from(
+        &self,
+        first: impl Fn(TrackId) -> Option<u32>,
+    ) -> impl Iterator<Item = (SegmentId, &Segment)> {
+        let track_after = |bound| Some(self.segments.range((bound, Unbounded)).next()?.0.track);
+        let last = |track| SegmentId { track, seq: u32::MAX };
+        let tracks = core::iter::successors(track_after(Unbounded), move |track| {
+            track_after(Excluded(last(*track)))
+        });
+        tracks.filter_map(move |track| Some(SegmentId { track, seq: first(track)? })).flat_map(
+            move |from| {
+                let segments = self.segments.range(from..=last(from.track));
+                segments.map(|(id, segment)| (*id, segment))
+            },
+        )
     }
 
     /// All segments, by track and number.
@@ -154,11 +188,8 @@ impl Store {
             self.drop_before(track, first_kept);
         }
         self.drop_far_hearsay();
-        let held = |store: &Self| -> usize {
-            store.segments.values().filter_map(|s| s.content.as_ref()).map(Content::bytes).sum()
-        };
-        let mut bytes = held(self);
-        while bytes > BYTES_MAX {
+        // Looking at every segment costs more than all the rest, so first what there is room for.
+        while self.room > BYTES_MAX && self.bytes() > BYTES_MAX {
             let oldest = self
                 .segments
                 .iter()
@@ -166,13 +197,19 @@ impl Store {
                 .min();
             let Some((_, id)) = oldest else { break };
             self.drop_before(id.track, id.seq + 1);
-            bytes = held(self);
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.segments.values().filter_map(|s| s.content.as_ref()).map(Content::bytes).sum()
     }
 
     /// Drops hearsay that the window has shown to be far off: what was believed before the first
     /// manifest must not take the room of what is news.
     fn drop_far_hearsay(&mut self) {
+        if self.hearsay == 0 {
+            return;
+        }
         let far: Vec<SegmentId> = self
             .iter()
             .filter(|(id, segment)| segment.content.is_none() && !self.open(*id))
@@ -193,7 +230,10 @@ impl Store {
             if id.track != track || id.seq >= base {
                 break;
             }
-            self.hearsay -= usize::from(segment.content.is_none());
+            match &segment.content {
+                Some(content) => self.room -= content.bytes_max(),
+                None => self.hearsay -= 1,
+            }
             self.segments.remove(&id);
         }
     }

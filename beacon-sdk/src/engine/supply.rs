@@ -80,7 +80,7 @@ impl Engine {
                 Some(frame) if served < most && (served < room || owed(esi)) => {
                     served += 1;
                     peer.out.symbol_first(frame.clone(), expires);
-                    self.data_waits = true;
+                    self.data_waits.add(from);
                 }
                 _ => busy.push(esi),
             }
@@ -136,8 +136,10 @@ impl Engine {
         content.asked.retain(|asked| asked.peer != from || !named(asked.esi));
         let refused = (before - content.asked.len()) as u16;
         let until = self.now + self.config.overdue / 2;
+        let captured = content.manifest.captured;
         for esi in spans.iter().flat_map(|span| span.esis()).filter(|esi| *esi < total) {
-            if self.feeds.stripes[usize::from(content.stripe(esi))].parent == Some(from) {
+            let flow = self.feeds.stripes[usize::from(content.stripe(esi))].flow(captured);
+            if flow.is_some_and(|flow| flow.peer == from) {
                 content.deny(esi, until);
             }
         }

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::children::CLOSED;
 use super::content::Content;
-use super::plan::{GAP_GUARD, NAK_GUARD};
+use super::plan::NAK_GUARD;
 use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::SegmentId;
@@ -45,20 +45,16 @@ impl Engine {
             };
         };
         let wanted = self.tracks & !peer.status.tracks == 0;
+        let alive = peer.heard + self.config.silence * 3 / 8 > self.now;
         let offered = |stripe: &u8| {
-            let depth = peer.status.depth.get(usize::from(*stripe)).copied().unwrap_or(u8::MAX);
-            wanted
-                && peer
-                    .status
-                    .bar
-                    .get(usize::from(*stripe))
-                    .is_some_and(|bar| *bar != CLOSED && *bar <= self.feeds.own.weight(*stripe))
-                && depth < DEPTH_MAX
+            let (depth, bar) = (&peer.status.depth, peer.status.bar[usize::from(*stripe)]);
+            bar != CLOSED
+                && bar <= self.feeds.own.weight(*stripe)
+                && depth[usize::from(*stripe)] < DEPTH_MAX
                 && peer.takes >> stripe & 1 == 0
                 && !self.feeds.paused(*stripe, key, self.now)
         };
-        let mut depth = [u8::MAX; STRIPES_MAX as usize + 1];
-        depth.iter_mut().zip(&peer.status.depth).for_each(|(depth, told)| *depth = *told);
+        let stripes = if wanted && alive { self.feeds.count() } else { 0 };
         PeerView {
             key,
             id: peer.id,
@@ -66,8 +62,8 @@ impl Engine {
             rtt: peer.rtt.smoothed(),
             window: peer.room(),
             outstanding: peer.asked,
-            offers: (0..self.feeds.count()).filter(offered).fold(0, |mask, s| mask | 1 << s),
-            depth,
+            offers: (0..stripes).filter(offered).fold(0, |mask, s| mask | 1 << s),
+            depth: peer.status.depth,
         }
     }
 
@@ -105,10 +101,9 @@ impl Engine {
     fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self
             .store
-            .iter()
-            .filter(|(id, segment)| {
+            .from(|track| Some(self.player.from(track).unwrap_or(0)))
+            .filter(|(_, segment)| {
                 segment.content.as_ref().is_some_and(|content| !content.complete())
-                    && self.player.from(id.track).is_none_or(|from| id.seq >= from)
             })
             .filter_map(|(id, segment)| self.need(id, segment))
             .collect();
@@ -137,7 +132,7 @@ impl Engine {
             }
             *state = self.missing_state(segment, content, stripe);
             let gap = state.is_none()
-                && content.gap(stripe, self.now - GAP_GUARD)
+                && content.gap(stripe, self.now - self.gap_guard())
                 && !content.denied(stripe, self.now);
             gaps |= u32::from(gap) << stripe;
             if state.is_none() {
@@ -165,7 +160,8 @@ impl Engine {
                 }
                 let stripe = content.stripe(esi);
                 let left_out = gaps >> stripe & 1 == 1 && content.skipped(esi);
-                let parent = self.feeds.stripes[usize::from(stripe)].parent;
+                let flow = self.feeds.stripes[usize::from(stripe)].flow(content.manifest.captured);
+                let parent = flow.map(|flow| flow.peer);
                 match (states[usize::from(stripe)], parent) {
                     (Some(state), _) => missing.push((esi, state)),
                     (None, Some(parent)) if left_out => {
@@ -196,21 +192,29 @@ impl Engine {
         stripe: u8,
     ) -> Option<MissingState> {
         let feed = self.feeds.stripes.get(usize::from(stripe))?;
-        let Some(parent) = feed.parent else { return Some(MissingState::Open) };
+        let captured = content.manifest.captured;
+        let Some(flow) = feed.flow(captured) else {
+            let awaited = feed.awaited(captured, self.now - self.config.overdue / 2);
+            return (!awaited).then_some(MissingState::Open);
+        };
         if content.denied(stripe, self.now) {
             return None;
         }
+        let parent = flow.peer;
+        let straggle = self.peers.get(parent).map_or(Duration::ZERO, |peer| peer.straggle);
+        let guard = NAK_GUARD + straggle * 3 / 2;
         let done = 1 << stripe | HAVE_COMPLETE;
         let told = segment.holders.iter().any(|holder| {
-            holder.peer == parent && holder.mask & done != 0 && holder.since + NAK_GUARD <= self.now
+            let since = holder.since.max(flow.since);
+            holder.peer == parent && holder.mask & done != 0 && since + guard <= self.now
         });
+        let id = content.manifest.id;
+        let passed = flow.at.track == id.track && flow.at.seq > id.seq;
         if told {
             return Some(MissingState::Lost(parent));
         }
-        let id = content.manifest.id;
-        let passed = feed.at.track == id.track && feed.at.seq > id.seq;
         // What comes in late but comes in is not worth a second copy.
-        let flows = !passed && feed.last + self.config.overdue / 2 > self.now;
+        let flows = !passed && flow.last + self.config.overdue / 2 > self.now;
         let (waited, overdue) = (self.now.since(content.since), self.overdue());
         if waited >= overdue && !flows {
             Some(MissingState::Open)

@@ -6,6 +6,7 @@ use super::playback::Playback;
 use crate::config::Config;
 use crate::engine::{Engine, Parts, PublishError};
 use crate::identity::Identity;
+use crate::maybe_send::MaybeSend;
 use crate::plugin::{RendezvousError, Sink, SinkError, SourceError, TransportError};
 use core::fmt;
 use core::future::Future;
@@ -52,10 +53,17 @@ pub enum DriveError {
 /// Runs a peer while it is polled: await it, or spawn it. Ends when the broadcast has ended or
 /// [`stop`](super::Watch::stop) was called; dropping it ends at once, without goodbyes.
 #[must_use = "nothing happens until the driver is awaited or spawned"]
-pub struct Driver(Pin<Box<dyn Future<Output = Result<(), DriveError>> + Send>>);
+pub struct Driver(Run);
+
+#[cfg(not(target_family = "wasm"))]
+type Run = Pin<Box<dyn Future<Output = Result<(), DriveError>> + Send>>;
+#[cfg(target_family = "wasm")]
+type Run = Pin<Box<dyn Future<Output = Result<(), DriveError>>>>;
 
 impl Driver {
-    pub(super) fn new(run: impl Future<Output = Result<(), DriveError>> + Send + 'static) -> Self {
+    pub(super) fn new(
+        run: impl Future<Output = Result<(), DriveError>> + MaybeSend + 'static,
+    ) -> Self {
         Self(Box::pin(run))
     }
 }

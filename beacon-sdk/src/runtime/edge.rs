@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::driver::DriveError;
 use super::handle::{Ends, Snapshot};
 use super::playback::Playback;
+use super::timer::{self, Instant as Moment};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
 use crate::id::BroadcastId;
@@ -15,7 +16,6 @@ use crate::plugin::{
 };
 use core::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant as Moment;
 
 /// Transport events taken in one go before anything else has its turn.
 const BATCH_MAX: usize = 256;
@@ -95,7 +95,7 @@ impl Edge {
         engine.leave(self.clock.now());
         self.perform(&mut engine, ends);
         // The goodbyes are with the transport; closing at once might overtake them.
-        tokio::time::sleep(GOODBYE).await;
+        timer::sleep(GOODBYE).await;
         publish_snapshot(&engine, ends);
         result
     }
@@ -181,7 +181,7 @@ impl Edge {
                     Ok(event) => self.on_transport(engine, event),
                     Err(_) => return,
                 },
-                () = tokio::time::sleep_until(deadline) => {
+                () = timer::sleep_until(deadline) => {
                     engine.handle(self.clock.now(), Input::Timeout);
                 }
             }
@@ -208,7 +208,7 @@ impl Edge {
             event = self.rendezvous.next_event(), if rendezvous_up => Wake::Rendezvous(event),
             item = source => Wake::Source(item),
             written = playback.written(), if busy => Wake::Sink(written),
-            () = tokio::time::sleep_until(deadline) => Wake::Timeout,
+            () = timer::sleep_until(deadline) => Wake::Timeout,
             () = stopped(&mut ends.stop), if may_stop => Wake::Stop,
         }
     }

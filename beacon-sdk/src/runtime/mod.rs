@@ -1,10 +1,11 @@
-//! Running an engine under tokio: wiring, handles and the driver.
+//! Running an engine, under tokio or in a browser: wiring, handles and the driver.
 
 mod clock;
 mod driver;
 mod edge;
 mod handle;
 mod playback;
+pub mod timer;
 
 pub use driver::{DriveError, Driver};
 pub use handle::{Broadcast, Snapshot, Stopper, Watch};

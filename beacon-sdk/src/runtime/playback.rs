@@ -5,7 +5,12 @@ use crate::plugin::{Sink, SinkError};
 use core::future::Future;
 use core::pin::Pin;
 
-type Writing = Pin<Box<dyn Future<Output = (Box<dyn Sink>, Result<(), SinkError>)> + Send>>;
+/// What a write gives back.
+type Written = (Box<dyn Sink>, Result<(), SinkError>);
+#[cfg(not(target_family = "wasm"))]
+type Writing = Pin<Box<dyn Future<Output = Written> + Send>>;
+#[cfg(target_family = "wasm")]
+type Writing = Pin<Box<dyn Future<Output = Written>>>;
 
 /// A sink and the write that it is busy with, if any.
 pub(super) enum Playback {

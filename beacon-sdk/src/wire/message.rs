@@ -7,6 +7,7 @@ use crate::config::{DEPTH_MAX, STRIPES_MAX};
 use crate::id::{PeerId, SegmentId, TrackId};
 use crate::identity::PublicKey;
 use crate::plugin::RECEIPT_BYTES_MAX;
+use crate::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Peers named in one message at most.
@@ -88,11 +89,15 @@ pub enum Message {
         stripes: u32,
         /// Bit i is track i.
         tracks: u64,
+        /// Segments captured then or later, those held already too; zero is what comes from now on.
+        from: Instant,
     },
     /// Push me these stripes no more.
     Unsubscribe {
         /// Bit i is stripe i.
         stripes: u32,
+        /// Segments captured before are still wanted.
+        from: Instant,
     },
     /// The subscription holds; this is the way the stripe takes. Sent again when it changes.
     Feed {
@@ -194,14 +199,16 @@ impl Message {
             }
             Self::Description(record) => put_bytes(&mut out, kind::DESCRIPTION, record),
             Self::Status(status) => encode_status(&mut out, status),
-            Self::Subscribe { stripes, tracks } => {
+            Self::Subscribe { stripes, tracks, from } => {
                 out.put_u8(kind::SUBSCRIBE);
                 out.put_u32(*stripes);
                 out.put_u64(*tracks);
+                out.put_u64(from.as_micros());
             }
-            Self::Unsubscribe { stripes } => {
+            Self::Unsubscribe { stripes, from } => {
                 out.put_u8(kind::UNSUBSCRIBE);
                 out.put_u32(*stripes);
+                out.put_u64(from.as_micros());
             }
             Self::Feed { stripe, path } => encode_feed(&mut out, *stripe, path),
             Self::Refuse { stripe, reason } => {
@@ -248,8 +255,10 @@ impl Message {
             kind::PEERS => Self::Peers(peers(r)?),
             kind::DESCRIPTION => Self::Description(r.rest()),
             kind::STATUS => Self::Status(decode_status(r)?),
-            kind::SUBSCRIBE => Self::Subscribe { stripes: stripes(r)?, tracks: r.u64()? },
-            kind::UNSUBSCRIBE => Self::Unsubscribe { stripes: stripes(r)? },
+            kind::SUBSCRIBE => {
+                Self::Subscribe { stripes: stripes(r)?, tracks: r.u64()?, from: time(r)? }
+            }
+            kind::UNSUBSCRIBE => Self::Unsubscribe { stripes: stripes(r)?, from: time(r)? },
             kind::FEED => decode_feed(r)?,
             kind::REFUSE => Self::Refuse { stripe: stripe(r)?, reason: refusal(r.u8()?)? },
             kind::MANIFEST => Self::Manifest(r.rest()),
@@ -266,6 +275,10 @@ impl Message {
         reader.end()?;
         Ok(message)
     }
+}
+
+fn time(r: &mut Reader) -> Result<Instant, DecodeError> {
+    r.u64().map(Instant::from_micros)
 }
 
 fn encode_status(out: &mut BytesMut, status: &Status) {

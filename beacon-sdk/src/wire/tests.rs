@@ -5,6 +5,7 @@ use super::codec::{Reader, put_varint, unzigzag, zigzag};
 use super::*;
 use crate::id::{BroadcastId, SegmentId, TrackId};
 use crate::identity::PublicKey;
+use crate::time::Instant;
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -69,6 +70,10 @@ fn pages() -> impl Strategy<Value = Message> {
     )
 }
 
+fn time() -> impl Strategy<Value = Instant> {
+    any::<u64>().prop_map(Instant::from_micros)
+}
+
 fn message() -> impl Strategy<Value = Message> {
     let have = (segment(), any::<u32>()).prop_map(|(id, mask)| Have { id, mask });
     prop_oneof![
@@ -79,9 +84,9 @@ fn message() -> impl Strategy<Value = Message> {
         vec(key(), 0..=PEERS_MAX).prop_map(Message::Peers),
         record().prop_map(Message::Description),
         status(),
-        (0..1_u32 << 17, any::<u64>())
-            .prop_map(|(stripes, tracks)| Message::Subscribe { stripes, tracks }),
-        (0..1_u32 << 17).prop_map(|stripes| Message::Unsubscribe { stripes }),
+        (0..1_u32 << 17, any::<u64>(), time())
+            .prop_map(|(stripes, tracks, from)| Message::Subscribe { stripes, tracks, from }),
+        (0..1_u32 << 17, time()).prop_map(|(stripes, from)| Message::Unsubscribe { stripes, from }),
         (0..=16_u8, vec(any::<u32>(), 1..=7))
             .prop_map(|(stripe, path)| Message::Feed { stripe, path }),
         refuse(),

@@ -9,7 +9,7 @@ use beacon_sdk::plugin::{PeerHint, Role};
 use beacon_sdk::wire::{
     FarewellReason, Have, Message, RefuseReason, SPANS_MAX, Span, Status, SymbolHeader,
 };
-use beacon_sdk::{Config, Lane, PeerId, Profile, SegmentId, TrackId};
+use beacon_sdk::{Config, Instant, Lane, PeerId, Profile, SegmentId, TrackId};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 
@@ -152,7 +152,11 @@ impl Play<'_> {
             16 => self.hostile(at, other, Self::noise),
             // Engines never subscribe in a circle of their own accord.
             23 if other < ENGINES => {
-                let all = Message::Subscribe { stripes: (1 << 17) - 1, tracks: u64::MAX };
+                let all = Message::Subscribe {
+                    stripes: (1 << 17) - 1,
+                    tracks: u64::MAX,
+                    from: Instant::ZERO,
+                };
                 self.world.receive(at, other, Lane::Control, all.encode());
             }
             _ => self.hostile(at, other, |play| (Lane::Control, play.message().encode())),
@@ -333,6 +337,11 @@ impl Play<'_> {
     fn message(&mut self) -> Message {
         let stripe = |play: &mut Self| play.script.u8() % 17;
         let stripes = |play: &mut Self| play.mask() & ((1 << 17) - 1);
+        let time = |play: &mut Self| match play.script.below(4) {
+            0 => Instant::ZERO,
+            1 => Instant::NEVER,
+            _ => play.world.now - Duration::from_millis(play.script.u8().into()),
+        };
         match self.script.u8() % 18 {
             0 => {
                 let reason = [FarewellReason::Done, FarewellReason::Full][self.script.below(2)];
@@ -357,8 +366,10 @@ impl Play<'_> {
                 depth: vec![0; 17],
                 bar: vec![0; 17],
             }),
-            6 | 7 => Message::Subscribe { stripes: stripes(self), tracks: u64::MAX },
-            8 => Message::Unsubscribe { stripes: stripes(self) },
+            6 | 7 => {
+                Message::Subscribe { stripes: stripes(self), tracks: u64::MAX, from: time(self) }
+            }
+            8 => Message::Unsubscribe { stripes: stripes(self), from: time(self) },
             9 => {
                 let count = 1 + self.script.below(7);
                 let hop = |play: &mut Self| play.peer().short();

@@ -72,7 +72,10 @@ impl Oracle {
         self.step(now, Input::Media(media));
         if tracks {
             let stripes = (1 << 17) - 1;
-            self.says(now, Message::Subscribe { stripes, tracks: u64::MAX }.encode());
+            self.says(
+                now,
+                Message::Subscribe { stripes, tracks: u64::MAX, from: Instant::ZERO }.encode(),
+            );
         }
     }
 

@@ -225,12 +225,26 @@ impl World {
         if !self.nodes[at].links.contains_key(&from) {
             return;
         }
-        if let Ok(Message::Request { id: segment, spans }) = Message::decode(frame.clone()) {
-            for esi in spans.iter().flat_map(|span| span.esis()) {
-                self.allow(at, from, SymbolHeader { segment, esi });
+        match Message::decode(frame.clone()) {
+            Ok(Message::Request { id: segment, spans }) => {
+                for esi in spans.iter().flat_map(|span| span.esis()) {
+                    self.allow(at, from, SymbolHeader { segment, esi });
+                }
             }
+            // It asks for what is held already, too.
+            Ok(Message::Subscribe { from: since, .. }) if since != Instant::ZERO => {
+                self.allow_all(at, from);
+            }
+            _ => {}
         }
         self.input(at, Input::Received { from, lane, frame });
+    }
+
+    fn allow_all(&mut self, at: usize, to: PeerId) {
+        let copies = &mut self.nodes[at].copies;
+        for header in self.oracle.symbols.keys() {
+            copies.entry((to, *header)).or_insert((0, 1)).1 += 1;
+        }
     }
 
     fn allow(&mut self, at: usize, to: PeerId, header: SymbolHeader) {

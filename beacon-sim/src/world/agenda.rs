@@ -4,7 +4,7 @@
 //! the more peers there are; so time is cut into slots, what falls into a later slot is thrown
 //! onto its pile unsorted, and only the present slot is a heap.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 /// A slot is 2^19 ns (half a millisecond): with 10,000 peers the present one holds some thousand
@@ -14,21 +14,22 @@ const SLOT_BITS: u32 = 19;
 const SLOTS: u64 = 1 << 10;
 
 /// A queue of things to come. Time is in nanoseconds.
+///
+/// Things lie in their slot's pile, one beside the other: they are read in the order of memory
+/// when their slot comes, which a processor can foresee.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
-    /// Of the present slot and before.
+    /// Of the present slot and before, by place in `here`.
     near: BinaryHeap<Reverse<Entry>>,
+    here: Vec<Option<T>>,
     /// Slots after the present one, by number modulo [`SLOTS`].
-    slots: Vec<Vec<Reverse<Entry>>>,
+    slots: Vec<Vec<Planned<T>>>,
     /// After those.
-    far: BinaryHeap<Reverse<Entry>>,
+    far: BinaryHeap<Reverse<Planned<T>>>,
     /// The number of the present slot.
     slot: u64,
-    /// Entries in `slots`.
+    /// Things in `slots`.
     piled: usize,
-    /// What the entries stand for; freed places are used again, so entries stay small.
-    things: Vec<Option<T>>,
-    free: Vec<u32>,
     serial: u64,
 }
 
@@ -39,60 +40,89 @@ struct Entry {
     place: u32,
 }
 
+#[derive(Debug)]
+struct Planned<T> {
+    at: u64,
+    serial: u64,
+    thing: T,
+}
+
+impl<T> Ord for Planned<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.serial).cmp(&(other.at, other.serial))
+    }
+}
+
+impl<T> PartialOrd for Planned<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Planned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Planned<T> {}
+
 impl<T> Agenda<T> {
     pub(super) fn new() -> Self {
         Self {
             near: BinaryHeap::new(),
+            here: Vec::new(),
             slots: (0..SLOTS).map(|_| Vec::new()).collect(),
             far: BinaryHeap::new(),
             slot: 0,
             piled: 0,
-            things: Vec::new(),
-            free: Vec::new(),
             serial: 0,
         }
     }
 
     pub(super) fn add(&mut self, at: u64, thing: T) {
         self.serial += 1;
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.things.push(None);
-            (self.things.len() - 1) as u32
-        });
-        self.things[place as usize] = Some(thing);
-        self.put(Reverse(Entry { at, serial: self.serial, place }));
+        self.put(Planned { at, serial: self.serial, thing });
     }
 
-    fn put(&mut self, entry: Reverse<Entry>) {
-        let slot = entry.0.at >> SLOT_BITS;
+    fn put(&mut self, planned: Planned<T>) {
+        let slot = planned.at >> SLOT_BITS;
         if slot <= self.slot {
-            self.near.push(entry);
+            self.put_here(planned);
         } else if slot < self.slot + SLOTS {
-            self.slots[(slot % SLOTS) as usize].push(entry);
+            self.slots[(slot % SLOTS) as usize].push(planned);
             self.piled += 1;
         } else {
-            self.far.push(entry);
+            self.far.push(Reverse(planned));
         }
+    }
+
+    fn put_here(&mut self, planned: Planned<T>) {
+        let Planned { at, serial, thing } = planned;
+        self.near.push(Reverse(Entry { at, serial, place: self.here.len() as u32 }));
+        self.here.push(Some(thing));
     }
 
     /// Goes to the next slot that has something, if there is one not after that of `until`.
     fn advance(&mut self, until: u64) -> bool {
         let last = until >> SLOT_BITS;
         while self.near.is_empty() {
-            let far = self.far.peek().map_or(u64::MAX, |entry| entry.0.at >> SLOT_BITS);
+            let far = self.far.peek().map_or(u64::MAX, |planned| planned.0.at >> SLOT_BITS);
             let next = if self.piled == 0 { far } else { self.slot + 1 };
             if next > last || next == u64::MAX {
                 return false;
             }
             self.slot = next;
-            let pile = &mut self.slots[(next % SLOTS) as usize];
+            self.here.clear();
+            let mut pile = core::mem::take(&mut self.slots[(next % SLOTS) as usize]);
             self.piled -= pile.len();
-            self.near.extend(pile.drain(..));
-            while let Some(entry) = self.far.peek()
-                && entry.0.at >> SLOT_BITS < next + SLOTS
-                && let Some(entry) = self.far.pop()
+            pile.drain(..).for_each(|planned| self.put_here(planned));
+            self.slots[(next % SLOTS) as usize] = pile;
+            while let Some(planned) = self.far.peek()
+                && planned.0.at >> SLOT_BITS < next + SLOTS
+                && let Some(Reverse(planned)) = self.far.pop()
             {
-                self.put(entry);
+                self.put(planned);
             }
         }
         true
@@ -104,8 +134,7 @@ impl<T> Agenda<T> {
             return None;
         }
         let Reverse(entry) = self.near.pop()?;
-        self.free.push(entry.place);
-        Some((entry.at, self.things[entry.place as usize].take()?))
+        Some((entry.at, self.here[entry.place as usize].take()?))
     }
 }
 

@@ -2,11 +2,15 @@
 
 use crate::draw::Draw;
 use crate::plan::Network;
+use beacon_sdk::PeerId;
 
 /// A frame's payload on a data channel, for the congestion bound.
 const MSS: f64 = 1152.0;
-/// Bytes a link takes before it holds the sender back, as the transport does.
-const WINDOW: u64 = 64 * 1024;
+/// Bytes a link takes before it holds the sender back: what it carries in a fifth of a second, within
+/// these bounds. The WebRTC transport does the same and counts what is under way too.
+const WINDOW_MIN: u64 = 16 * 1024;
+const WINDOW_MAX: u64 = 64 * 1024;
+const WINDOW_NS: u64 = 200_000_000;
 /// Losses of one control frame in a row at most; the next try arrives.
 const RETRIES_MAX: u32 = 8;
 
@@ -48,6 +52,7 @@ impl Loss {
 #[derive(Debug)]
 pub(super) struct LinkEnd {
     pub(super) peer: u32,
+    pub(super) id: PeerId,
     /// Tells this link from earlier ones of the same pair.
     pub(super) epoch: u64,
     /// Both sides have been told.
@@ -66,7 +71,12 @@ pub(super) struct LinkEnd {
 }
 
 impl LinkEnd {
-    pub(super) fn new(peer: u32, epoch: u64, delay: u64, network: &Network) -> Self {
+    pub(super) fn new(
+        (peer, id): (u32, PeerId),
+        epoch: u64,
+        delay: u64,
+        network: &Network,
+    ) -> Self {
         let limit = if network.loss_limited && network.loss > 0.0 {
             let rtt = 2.0 * delay as f64 / 1e9;
             let p = network.loss / 100.0;
@@ -75,13 +85,13 @@ impl LinkEnd {
             0
         };
         let (up, bad, full) = (false, false, false);
-        Self { peer, epoch, up, delay, limit, busy: 0, control_at: 0, bad, full }
+        Self { peer, id, epoch, up, delay, limit, busy: 0, control_at: 0, bad, full }
     }
 
     /// When the link takes frames again, if it takes none now.
     pub(super) fn held_until(&self, now: u64) -> Option<u64> {
         let backlog = self.busy.saturating_sub(now);
-        let window = WINDOW * self.limit;
+        let window = WINDOW_NS.clamp(WINDOW_MIN * self.limit, WINDOW_MAX * self.limit);
         (backlog > window).then(|| now + backlog - window / 2)
     }
 
@@ -127,7 +137,7 @@ mod tests {
         for (percent, burst) in [(1.0, 1.5), (5.0, 2.0), (10.0, 5.0)] {
             let loss = Loss::new(percent, burst);
             assert!((0.0..=1.0).contains(&loss.share()));
-            let mut end = LinkEnd::new(1, 0, 1, &Network::default());
+            let mut end = LinkEnd::new((1, PeerId::default()), 0, 1, &Network::default());
             let mut draw = Draw::new(5, 1, Purpose::Network);
             let fates: Vec<bool> = (0..400_000).map(|_| end.loses(&loss, &mut draw)).collect();
             let lost = fates.iter().filter(|lost| **lost).count() as f64;
@@ -141,7 +151,7 @@ mod tests {
     #[test]
     fn a_lossless_link_draws_nothing_and_loses_nothing() {
         let loss = Loss::new(0.0, 1.5);
-        let mut end = LinkEnd::new(1, 0, 1, &Network::default());
+        let mut end = LinkEnd::new((1, PeerId::default()), 0, 1, &Network::default());
         let mut draw = Draw::new(5, 1, Purpose::Network);
         assert!((0..1000).all(|_| !end.loses(&loss, &mut draw)));
         assert_eq!(draw.unit(), Draw::new(5, 1, Purpose::Network).unit());
@@ -151,7 +161,7 @@ mod tests {
     fn congestion_control_bounds_a_lossy_link() {
         // 25 ms one way and 1 % loss: 1152 / (0.05 · √(0.02/3)) = 2.26 Mbit/s.
         let network = Network { loss: 1.0, ..Network::default() };
-        let mut end = LinkEnd::new(1, 0, 25_000_000, &network);
+        let mut end = LinkEnd::new((1, PeerId::default()), 0, 25_000_000, &network);
         let mut last = 0;
         for _ in 0..1000 {
             last = end.pass(0, 0, 1152);
@@ -166,7 +176,7 @@ mod tests {
     fn control_frames_keep_their_order() {
         let network = Network { loss: 20.0, ..Network::default() };
         let loss = Loss::new(20.0, 1.5);
-        let mut end = LinkEnd::new(1, 0, 20_000_000, &network);
+        let mut end = LinkEnd::new((1, PeerId::default()), 0, 20_000_000, &network);
         let mut draw = Draw::new(5, 1, Purpose::Network);
         let arrivals: Vec<u64> =
             (0..200).map(|n| end.control(n * 1_000_000, 1, &loss, &mut draw)).collect();

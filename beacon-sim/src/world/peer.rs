@@ -30,6 +30,12 @@ impl Hasher for KeyBits {
     }
 }
 
+/// The first bytes of a peer's id: no two of one run have the same.
+pub(super) fn tag(id: &PeerId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// An access link: bytes wait for each other in both directions.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Line {
@@ -60,7 +66,8 @@ pub(super) struct Peer {
     pub(super) down: Line,
     pub(super) nat: Nat,
     pub(super) place: Place,
-    /// By number of the peer at the other end.
+    /// Tags of the peers at the other ends, ascending; and the links in the same order.
+    tags: Vec<u64>,
     links: Vec<LinkEnd>,
     /// When its timer is set, and when it last went off, ns.
     pub(super) wake: u64,
@@ -96,6 +103,7 @@ impl Peer {
             down,
             nat,
             place,
+            tags: Vec::new(),
             links: Vec::new(),
             wake: u64::MAX,
             woken: 0,
@@ -158,36 +166,39 @@ impl Peer {
 
     // ---- links
 
-    fn place_of(&self, other: u32) -> Result<usize, usize> {
-        self.links.binary_search_by_key(&other, |end| end.peer)
-    }
-
-    pub(super) fn link(&mut self, other: u32) -> Option<&mut LinkEnd> {
-        let at = self.place_of(other).ok()?;
+    /// The link to the peer of this tag.
+    pub(super) fn link(&mut self, tag: u64) -> Option<&mut LinkEnd> {
+        let at = self.tags.binary_search(&tag).ok()?;
         Some(&mut self.links[at])
     }
 
     pub(super) fn add_link(&mut self, end: LinkEnd) {
-        match self.place_of(end.peer) {
+        let tag = tag(&end.id);
+        match self.tags.binary_search(&tag) {
             Ok(at) => self.links[at] = end,
-            Err(at) => self.links.insert(at, end),
+            Err(at) => {
+                self.tags.insert(at, tag);
+                self.links.insert(at, end);
+            }
         }
     }
 
     /// Takes a link out; `None` when there is none.
-    pub(super) fn cut(&mut self, other: u32) -> Option<LinkEnd> {
-        let at = self.place_of(other).ok()?;
+    pub(super) fn cut(&mut self, tag: u64) -> Option<LinkEnd> {
+        let at = self.tags.binary_search(&tag).ok()?;
+        self.tags.remove(at);
         Some(self.links.remove(at))
     }
 
     /// A link and the random numbers of this peer's sending.
-    pub(super) fn link_and_draw(&mut self, other: u32) -> Option<(&mut LinkEnd, &mut Draw)> {
-        let at = self.place_of(other).ok()?;
+    pub(super) fn link_and_draw(&mut self, tag: u64) -> Option<(&mut LinkEnd, &mut Draw)> {
+        let at = self.tags.binary_search(&tag).ok()?;
         Some((&mut self.links[at], &mut self.network))
     }
 
     /// It is gone: the other ends find out by themselves.
     pub(super) fn forget_links(&mut self) {
+        self.tags = Vec::new();
         self.links = Vec::new();
     }
 }

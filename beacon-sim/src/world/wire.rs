@@ -2,7 +2,7 @@
 
 use super::geography::pair_unit;
 use super::link::LinkEnd;
-use super::peer::Peer;
+use super::peer::{Peer, tag};
 use super::{Happening, World};
 use crate::plan::Nat;
 use beacon_sdk::engine::Input;
@@ -19,7 +19,8 @@ const DIAL_MAX_NS: u64 = 5_000_000_000;
 /// Frames that travel together.
 #[derive(Debug)]
 pub(super) struct Burst {
-    from: u32,
+    /// The sender's tag.
+    from: u64,
     to: u32,
     epoch: u64,
     lane: Lane,
@@ -33,6 +34,7 @@ pub(super) struct Burst {
 #[derive(Debug)]
 pub(super) struct Sending {
     to: u32,
+    tag: u64,
     lane: Lane,
     frame: Bytes,
     /// When its last byte has left.
@@ -42,12 +44,13 @@ pub(super) struct Sending {
 impl World<'_> {
     /// A frame that an engine hands out: it takes its place in the uplink, or is given back.
     pub(super) fn send(&mut self, at: u32, to: &PeerId, lane: Lane, frame: Bytes) {
-        let Some(&other) = self.ids.get(to) else { return };
+        let tag = tag(to);
         let (now, network) = (self.now, &self.plan.network);
         let peer = &mut self.peers[at as usize];
         let up = peer.up.busy.saturating_sub(now);
         let queue = u64::from(network.queue_ms) * 1_000_000;
-        let Some(end) = peer.link(other).filter(|end| end.up) else { return };
+        let Some(end) = peer.link(tag).filter(|end| end.up) else { return };
+        let other = end.peer;
         if lane == Lane::Data {
             let uplink = (up > queue).then(|| now + up - queue / 2);
             if let Some(until) = end.held_until(now).max(uplink) {
@@ -60,7 +63,7 @@ impl World<'_> {
         }
         let bytes = frame.len() as u64 + u64::from(network.overhead);
         let leave = peer.up.pass(now, bytes);
-        let Some(end) = peer.link(other) else { return };
+        let Some(end) = peer.link(tag) else { return };
         let leave = if lane == Lane::Data { end.pass(now, leave, bytes) } else { leave };
         match lane {
             Lane::Control => self.traffic.control += frame.len() as u64,
@@ -69,7 +72,7 @@ impl World<'_> {
         if at == 0 {
             self.traffic.origin += frame.len() as u64;
         }
-        self.sending.push(Sending { to: other, lane, frame, leave });
+        self.sending.push(Sending { to: other, tag, lane, frame, leave });
     }
 
     /// Puts what a step has handed out on its way, neighbour by neighbour.
@@ -82,7 +85,7 @@ impl World<'_> {
         let most = usize::from(self.plan.grain.burst);
         let mut rest = sending.drain(..).peekable();
         while let Some(first) = rest.next() {
-            let (to, lane) = (first.to, first.lane);
+            let (to, tag, lane) = (first.to, first.tag, first.lane);
             let mut leave = first.leave;
             let mut frames = self.lists.pop().unwrap_or_default();
             frames.push(first.frame);
@@ -92,16 +95,24 @@ impl World<'_> {
                 leave = next.leave;
                 frames.push(next.frame);
             }
-            self.launch(at, to, lane, frames, leave);
+            self.launch(at, (to, tag), lane, frames, leave);
         }
         drop(rest);
         self.sending = sending;
     }
 
-    fn launch(&mut self, from: u32, to: u32, lane: Lane, mut frames: Vec<Bytes>, leave: u64) {
+    fn launch(
+        &mut self,
+        from: u32,
+        (to, to_tag): (u32, u64),
+        lane: Lane,
+        mut frames: Vec<Bytes>,
+        leave: u64,
+    ) {
         let network = &self.plan.network;
         let peer = &mut self.peers[from as usize];
-        let Some((end, draw)) = peer.link_and_draw(to) else { return };
+        let from_tag = tag(&peer.id);
+        let Some((end, draw)) = peer.link_and_draw(to_tag) else { return };
         let epoch = end.epoch;
         let mut arrive = match lane {
             Lane::Control => end.control(leave, frames.len() as u32, &self.loss, draw),
@@ -125,7 +136,7 @@ impl World<'_> {
                 self.mix_bytes(frame);
             }
         }
-        let burst = Burst { from, to, epoch, lane, frames, bytes, queued: false };
+        let burst = Burst { from: from_tag, to, epoch, lane, frames, bytes, queued: false };
         self.agenda.add(arrive, Happening::Burst(burst));
     }
 
@@ -140,9 +151,13 @@ impl World<'_> {
     pub(super) fn arrive(&mut self, mut burst: Burst) {
         let to = burst.to;
         let peer = &mut self.peers[to as usize];
-        if peer.engine.is_none() || peer.link(burst.from).is_none_or(|e| e.epoch != burst.epoch) {
+        if peer.engine.is_none() {
             return;
         }
+        let Some(end) = peer.link(burst.from).filter(|end| end.epoch == burst.epoch) else {
+            return;
+        };
+        let from = end.id;
         if !burst.queued {
             let through = peer.down.pass(self.now, burst.bytes);
             // A millisecond in a queue is not worth an event.
@@ -151,7 +166,6 @@ impl World<'_> {
                 return self.agenda.add(through, Happening::Burst(burst));
             }
         }
-        let from = self.peers[burst.from as usize].id;
         let lane = burst.lane;
         for frame in burst.frames.drain(..) {
             self.give(to, Input::Received { from, lane, frame });
@@ -164,7 +178,7 @@ impl World<'_> {
 
     pub(super) fn dial(&mut self, at: u32, to: &PeerId) {
         let Some(&other) = self.ids.get(to) else { return };
-        if self.peers[at as usize].link(other).is_some() {
+        if self.peers[at as usize].link(tag(to)).is_some() {
             return;
         }
         let there = self.peers[other as usize].engine.is_some();
@@ -172,12 +186,13 @@ impl World<'_> {
             return self.agenda.add(self.now + DIAL_MAX_NS, Happening::Failed { at, other });
         }
         let (a, b) = (&self.peers[at as usize], &self.peers[other as usize]);
+        let (a_id, b_id) = (a.id, b.id);
         let delay = self.geography.delay((at, &a.place), (other, &b.place));
         self.epochs += 1;
         let epoch = self.epochs;
         let network = &self.plan.network;
-        self.peers[at as usize].add_link(LinkEnd::new(other, epoch, delay, network));
-        self.peers[other as usize].add_link(LinkEnd::new(at, epoch, delay, network));
+        self.peers[at as usize].add_link(LinkEnd::new((other, b_id), epoch, delay, network));
+        self.peers[other as usize].add_link(LinkEnd::new((at, a_id), epoch, delay, network));
         let when = self.now + SETUP_NS + 5 * delay;
         self.agenda.add(when, Happening::Up { at, epoch, other, dialled: true });
         self.agenda.add(when, Happening::Up { at: other, epoch, other: at, dialled: false });
@@ -201,9 +216,9 @@ impl World<'_> {
         let gone = self.peers[other as usize].engine.is_none();
         let id = self.peers[other as usize].id;
         let peer = &mut self.peers[at as usize];
-        let Some(end) = peer.link(other).filter(|end| end.epoch == epoch) else { return };
+        let Some(end) = peer.link(tag(&id)).filter(|end| end.epoch == epoch) else { return };
         if gone {
-            peer.cut(other);
+            peer.cut(tag(&id));
             if dialled {
                 self.agenda.add(self.now + DIAL_MAX_NS, Happening::Failed { at, other });
             }
@@ -222,26 +237,24 @@ impl World<'_> {
 
     pub(super) fn writable(&mut self, at: u32, epoch: u64, other: u32) {
         let to = self.peers[other as usize].id;
-        let Some(end) = self.peers[at as usize].link(other).filter(|end| end.epoch == epoch) else {
-            return;
-        };
+        let peer = &mut self.peers[at as usize];
+        let Some(end) = peer.link(tag(&to)).filter(|end| end.epoch == epoch) else { return };
         end.full = false;
         self.step(at, Input::Writable { to, lane: Lane::Data });
     }
 
     pub(super) fn close(&mut self, at: u32, to: &PeerId) {
-        let Some(&other) = self.ids.get(to) else { return };
-        let Some(end) = self.peers[at as usize].cut(other) else { return };
-        let happening = Happening::Down { at: other, epoch: end.epoch, other: at };
+        let Some(end) = self.peers[at as usize].cut(tag(to)) else { return };
+        let happening = Happening::Down { at: end.peer, epoch: end.epoch, other: at };
         self.agenda.add(self.now + end.delay, happening);
     }
 
     pub(super) fn down(&mut self, at: u32, epoch: u64, other: u32) {
         let id = self.peers[other as usize].id;
         let peer: &mut Peer = &mut self.peers[at as usize];
-        let known = peer.link(other).filter(|end| end.epoch == epoch).map(|end| end.up);
+        let known = peer.link(tag(&id)).filter(|end| end.epoch == epoch).map(|end| end.up);
         let Some(up) = known else { return };
-        peer.cut(other);
+        peer.cut(tag(&id));
         let reason = CloseReason::Remote;
         self.step(
             at,

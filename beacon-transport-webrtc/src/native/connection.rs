@@ -1,6 +1,7 @@
 //! One peer connection of the `webrtc` crate with its two channels.
 
 use crate::config::{CONTROL_FRAME_MAX, WebRtcConfig};
+use crate::lane::{self, OPEN};
 use crate::signal;
 use async_trait::async_trait;
 use beacon_sdk::plugin::Lane;
@@ -27,8 +28,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const CHECKS_MAX: u16 = 40;
 /// The stack hands events over one at a time; more than this many unread candidates are lost.
 const FOUND_MAX: usize = 64;
-/// The only text that is sent: frames are binary, so the two cannot be taken for each other.
-pub(super) const GREETING: &str = "open";
 /// Tried again this often (guess: about the round trip of a long path).
 const GREETING_INTERVAL: Duration = Duration::from_millis(100);
 /// Closing is local work and one packet.
@@ -118,8 +117,11 @@ impl Connection {
                 .await?,
         );
         let channels = async {
-            let control = peer.create_data_channel("control", Some(channel(0, true, None))).await?;
-            let data = peer.create_data_channel("data", Some(channel(1, false, Some(0)))).await?;
+            let control = peer
+                .create_data_channel("control", Some(channel(Lane::Control, true, None)))
+                .await?;
+            let data =
+                peer.create_data_channel("data", Some(channel(Lane::Data, false, Some(0)))).await?;
             Ok((control, data))
         };
         match channels.await {
@@ -179,12 +181,12 @@ impl Connection {
 ///
 /// This end's channels can open a round trip or a retransmission before the other's, and what
 /// arrives at a negotiated channel that is not open yet `rtc` 0.21.1 acknowledges and loses, on a
-/// reliable channel too. So each end says [`GREETING`] until it hears it, and says it once more
+/// reliable channel too. So each end says [`OPEN`] until it hears it, and says it once more
 /// then: whoever has heard it knows that the other end is open.
 async fn greet(control: &dyn DataChannel) -> bool {
     let mut next = control.poll();
     loop {
-        if control.send_text(GREETING).await.is_err() {
+        if control.send_text(OPEN).await.is_err() {
             return false;
         }
         tokio::select! {
@@ -199,7 +201,7 @@ async fn greet(control: &dyn DataChannel) -> bool {
             () = sleep(GREETING_INTERVAL) => {}
         }
     }
-    control.send_text(GREETING).await.is_ok()
+    control.send_text(OPEN).await.is_ok()
 }
 
 async fn close(peer: Arc<dyn PeerConnection>) {
@@ -219,8 +221,9 @@ impl Drop for Connection {
     }
 }
 
-fn channel(id: u16, ordered: bool, max_retransmits: Option<u16>) -> RTCDataChannelInit {
-    RTCDataChannelInit { ordered, max_retransmits, negotiated: Some(id), ..Default::default() }
+fn channel(lane: Lane, ordered: bool, max_retransmits: Option<u16>) -> RTCDataChannelInit {
+    let negotiated = Some(lane::channel(lane));
+    RTCDataChannelInit { ordered, max_retransmits, negotiated, ..Default::default() }
 }
 
 // The stack's default limit for a message, which both ends announce.

@@ -4,16 +4,10 @@ use beacon_sdk::plugin::{Lane, TrySendError};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 
-use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX};
-
-pub(super) const fn frame_max(lane: Lane) -> usize {
-    match lane {
-        Lane::Control => CONTROL_FRAME_MAX,
-        Lane::Data => DATA_FRAME_MAX,
-    }
-}
+use crate::lane::{self, frame_max};
 
 /// Both lanes of one link, towards the peer.
 #[derive(Debug)]
@@ -29,13 +23,19 @@ pub(super) struct Outbox {
 /// needs a lock; both wrap.
 #[derive(Debug)]
 struct Queue {
-    window: usize,
-    low: usize,
+    lane: Lane,
+    /// The largest window, and the one that goes with the link's speed.
+    most: usize,
+    window: AtomicUsize,
+    /// When a frame was last given back, and how much was used then.
+    full: Mutex<Option<(Instant, usize)>>,
     frames: Mutex<Vec<Bytes>>,
     handed: AtomicUsize,
     released: AtomicUsize,
     /// A frame was given back and `Writable` is owed.
     starved: AtomicBool,
+    /// The peer asked to be sent no more for now.
+    held: AtomicBool,
 }
 
 /// What a frame counts: WebRTC sends an empty message as one byte.
@@ -44,11 +44,13 @@ pub(super) fn cost(frame: &[u8]) -> usize {
 }
 
 impl Queue {
-    fn new(window: usize, frame_max: usize) -> Self {
+    fn new(window: usize, lane: Lane) -> Self {
         Self {
-            window,
-            // Half the window, unless a frame of the largest size would still not fit.
-            low: (window / 2).min(window - frame_max),
+            lane,
+            most: window,
+            window: AtomicUsize::new(window),
+            full: Mutex::default(),
+            held: AtomicBool::new(false),
             frames: Mutex::default(),
             handed: AtomicUsize::new(0),
             released: AtomicUsize::new(0),
@@ -63,15 +65,39 @@ impl Queue {
 
     fn fits(&self, bytes: usize) -> bool {
         let used = self.used();
-        used == 0 || used + bytes <= self.window
+        !self.held.load(Ordering::SeqCst) && (used == 0 || used + bytes <= self.window())
+    }
+
+    fn window(&self) -> usize {
+        self.window.load(Ordering::SeqCst)
+    }
+
+    fn low(&self) -> usize {
+        lane::low(self.lane, self.window())
+    }
+
+    /// A frame is given back: from now on the speed of the link shows.
+    fn fill(&self) {
+        let used = self.used();
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
+    }
+
+    /// There is room again: the window follows the speed at which it was made.
+    fn drain(&self) {
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((since, used)) = full.filter(|_| self.lane == Lane::Data) {
+            let drained = used.saturating_sub(self.used());
+            let window = lane::window(drained, since.elapsed(), self.most);
+            self.window.store(window, Ordering::SeqCst);
+        }
     }
 }
 
 impl Outbox {
     pub(super) fn new(window: usize) -> Self {
         Self {
-            control: Queue::new(window, frame_max(Lane::Control)),
-            data: Queue::new(window, frame_max(Lane::Data)),
+            control: Queue::new(window, Lane::Control),
+            data: Queue::new(window, Lane::Data),
             wake: Notify::new(),
         }
     }
@@ -95,6 +121,7 @@ impl Outbox {
             let told = queue.starved.swap(true, Ordering::SeqCst);
             if !queue.fits(bytes) {
                 if !told {
+                    queue.fill();
                     self.wake.notify_one();
                 }
                 return Err(TrySendError::Full(frame));
@@ -124,7 +151,21 @@ impl Outbox {
     pub(super) fn release(&self, lane: Lane, sent: usize, outstanding: usize) -> bool {
         let queue = self.queue(lane);
         queue.released.store(sent.wrapping_sub(outstanding), Ordering::SeqCst);
-        queue.used() <= queue.low && queue.starved.swap(false, Ordering::SeqCst)
+        let held = queue.held.load(Ordering::SeqCst);
+        let room = !held && queue.used() <= queue.low();
+        let owed = room && queue.starved.swap(false, Ordering::SeqCst);
+        if owed {
+            queue.drain();
+        }
+        owed
+    }
+
+    /// The peer does not read its control lane for now, or does so again.
+    pub(super) fn hold(&self, held: bool) {
+        self.control.held.store(held, Ordering::SeqCst);
+        if !held {
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn is_starved(&self, lane: Lane) -> bool {
@@ -133,18 +174,19 @@ impl Outbox {
 
     /// More than half the window is in use, as far as is known.
     pub(super) fn is_high(&self, lane: Lane) -> bool {
-        self.queue(lane).used() > self.queue(lane).low
+        self.queue(lane).used() > self.queue(lane).low()
     }
 
     /// The level below which a lane that was full is writable again.
     pub(super) fn low(&self, lane: Lane) -> usize {
-        self.queue(lane).low
+        self.queue(lane).low()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX};
 
     #[test]
     fn the_window_holds_and_room_is_told_once() {
@@ -164,6 +206,13 @@ mod tests {
         assert_eq!(outbox.push(Lane::Control, frame.clone()), full);
         assert!(outbox.release(Lane::Control, sent, 0));
         assert!(!outbox.release(Lane::Control, sent, 0), "owed once");
+        assert_eq!(outbox.push(Lane::Control, frame.clone()), Ok(()));
+        outbox.take(Lane::Control, &mut batch);
+        outbox.hold(true);
+        assert_eq!(outbox.push(Lane::Control, frame.clone()), full);
+        assert!(!outbox.release(Lane::Control, sent, 0), "held");
+        outbox.hold(false);
+        assert!(outbox.release(Lane::Control, sent, 0));
         assert_eq!(outbox.push(Lane::Control, frame), Ok(()));
     }
 

@@ -1,8 +1,9 @@
 //! Frames between a link's lanes and its channels.
 
-use super::connection::{Connection, GREETING};
+use super::connection::Connection;
 use super::inbox::{Report, Reporter};
-use super::outbox::{cost, frame_max};
+use super::outbox::cost;
+use crate::lane::{GO, HOLD, OPEN, frame_max};
 use beacon_sdk::plugin::{CloseReason, Lane};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -132,14 +133,19 @@ async fn send(
 
 async fn receive(lane: Lane, connection: &Connection, reporter: &Reporter) -> CloseReason {
     let channel = connection.channel(lane);
+    let outbox = &reporter.link.outbox;
     loop {
         match channel.poll().await {
-            // A greeting that was repeated before we were heard.
-            Some(DataChannelEvent::OnMessage(message))
-                if message.is_string && message.data == GREETING => {}
-            Some(DataChannelEvent::OnMessage(message))
-                if message.is_string || message.data.len() > frame_max(lane) =>
-            {
+            Some(DataChannelEvent::OnMessage(message)) if message.is_string => {
+                match (lane, message.data.as_ref()) {
+                    // Repeated before we were heard.
+                    (Lane::Control, word) if word == OPEN.as_bytes() => {}
+                    (Lane::Control, word) if word == HOLD.as_bytes() => outbox.hold(true),
+                    (Lane::Control, word) if word == GO.as_bytes() => outbox.hold(false),
+                    _ => return CloseReason::Protocol,
+                }
+            }
+            Some(DataChannelEvent::OnMessage(message)) if message.data.len() > frame_max(lane) => {
                 return CloseReason::Protocol;
             }
             Some(DataChannelEvent::OnMessage(message)) => match lane {
@@ -147,8 +153,8 @@ async fn receive(lane: Lane, connection: &Connection, reporter: &Reporter) -> Cl
                 Lane::Data => reporter.data(message.data.freeze()),
             },
             Some(DataChannelEvent::OnBufferedAmountLow) => {
-                if reporter.link.outbox.is_starved(lane) {
-                    reporter.link.outbox.wake.notify_one();
+                if outbox.is_starved(lane) {
+                    outbox.wake.notify_one();
                 }
             }
             Some(DataChannelEvent::OnClose) => return CloseReason::Remote,

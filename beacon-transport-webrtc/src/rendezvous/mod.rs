@@ -1,22 +1,27 @@
 //! [`SignalClient`]: the rendezvous over a `beacon-signal` server.
 
-mod connect;
+#[cfg(target_family = "wasm")]
+mod browser;
+#[cfg(not(target_family = "wasm"))]
+mod native;
 mod session;
 
 use async_trait::async_trait;
 use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{ClientMessage, SignalData, check_join};
+use beacon_sdk::timer::{Sleep, sleep};
 use beacon_sdk::{PeerId, Rng};
+#[cfg(target_family = "wasm")]
+use browser::{Address, Connecting, Socket};
 use bytes::Bytes;
-use connect::{Address, Connecting};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
+#[cfg(not(target_family = "wasm"))]
+use native::{Address, Connecting, Socket};
 use session::{Outgoing, Session, Step};
-use std::hash::{BuildHasher, RandomState};
-use tokio::time::{Sleep, sleep};
 use tracing::{debug, info, warn};
 
 /// The first pause before a lost server is tried again; each further one is twice as long.
@@ -29,7 +34,7 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 /// A [`Rendezvous`] over a `beacon-signal` server, `ws://` or `wss://`.
 ///
 /// Nothing is spawned: everything happens while [`next_event`](Rendezvous::next_event) is polled,
-/// inside a tokio runtime with time and network. A lost server is tried again for as long as it
+/// inside a tokio runtime with time and network, or in a page or a worker. A lost server is tried again for as long as it
 /// takes, after 0.5 s at first and every 10 s in the end, each pause shortened by up to half at
 /// random so that an audience does not come back in one instant. Signals given while there is no
 /// connection are lost, which the dial's watchdog covers.
@@ -71,9 +76,8 @@ impl SignalClient {
     /// [`RendezvousError::Address`] for what is not such a URL.
     pub fn new(url: &str) -> Result<Self, RendezvousError> {
         let address = Address::parse(url).map_err(RendezvousError::Address)?;
-        // Jitter needs to differ between peers, not to be secret.
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&RandomState::new().hash_one(url).to_le_bytes());
+        seed[..8].copy_from_slice(&jitter());
         Ok(Self {
             address,
             rng: Rng::new(seed, 0),
@@ -151,6 +155,17 @@ impl SignalClient {
     }
 }
 
+/// Differs between peers; it need not be secret.
+fn jitter() -> [u8; 8] {
+    #[cfg(target_family = "wasm")]
+    return js_sys::Math::random().to_le_bytes();
+    #[cfg(not(target_family = "wasm"))]
+    {
+        use std::hash::{BuildHasher as _, RandomState};
+        RandomState::new().hash_one(0).to_le_bytes()
+    }
+}
+
 impl fmt::Debug for SignalClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
@@ -165,7 +180,8 @@ impl fmt::Debug for SignalClient {
     }
 }
 
-#[async_trait]
+#[cfg_attr(not(target_family = "wasm"), async_trait)]
+#[cfg_attr(target_family = "wasm", async_trait(?Send))]
 impl Rendezvous for SignalClient {
     fn join(&mut self, join: Join) {
         if !matches!(self.state, State::New) {

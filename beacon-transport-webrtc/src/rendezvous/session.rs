@@ -1,16 +1,14 @@
 //! One connection to the server, from greeting to loss.
 
-use super::connect::Socket;
+use super::Socket;
 use beacon_sdk::plugin::{Join, RendezvousEvent, Report};
 use beacon_sdk::signaling::{ClientMessage, ProtocolError, ServerMessage, VERSION};
-use core::future::Future;
+use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use futures_util::{SinkExt, StreamExt};
 use std::collections::VecDeque;
-use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep, timeout};
-use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::{debug, warn};
 
 /// Signals that wait to be sent at most: those of twenty dials with six candidates each.
@@ -99,7 +97,8 @@ pub(super) struct Session {
 
 struct Joined {
     since: Instant,
-    beat: Interval,
+    period: Duration,
+    beat: Pin<Box<Sleep>>,
 }
 
 impl Session {
@@ -121,14 +120,15 @@ impl Session {
     ) -> Poll<Step> {
         for _ in 0..FRAMES_PER_POLL {
             if let Some(joined) = &mut self.joined {
-                while joined.beat.poll_tick(context).is_ready() {
+                while joined.beat.as_mut().poll(context).is_ready() {
+                    joined.beat.as_mut().reset(Instant::now() + joined.period);
                     outgoing.heartbeat_is_due = true;
                 }
             }
             if let Err(error) = self.write(context, outgoing) {
-                return Poll::Ready(self.lost(error.to_string()));
+                return Poll::Ready(self.lost(error));
             }
-            let frame = match self.socket.poll_next_unpin(context) {
+            let text = match self.socket.poll_next(context) {
                 Poll::Pending => {
                     let silent = self.patience.as_mut().poll(context).is_ready();
                     return match silent {
@@ -136,12 +136,11 @@ impl Session {
                         false => Poll::Pending,
                     };
                 }
-                Poll::Ready(None) => return Poll::Ready(self.lost("the server closed".into())),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.lost(error.to_string())),
-                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Err(reason)) => return Poll::Ready(self.lost(reason)),
+                Poll::Ready(Ok(text)) => text,
             };
             self.hear();
-            if let Some(step) = self.read(&frame) {
+            if let Some(step) = text.and_then(|text| self.read(&text)) {
                 return Poll::Ready(step);
             }
         }
@@ -151,14 +150,18 @@ impl Session {
 
     /// Says goodbye and waits for the server to close, for less than a second.
     pub(super) async fn leave(mut self) {
-        let goodbye = async {
-            let leave = ClientMessage::Leave.to_json();
-            if self.socket.send(Message::text(leave)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
-            }
-        };
-        if timeout(LEAVE_TIMEOUT, goodbye).await.is_err() {
+        if timeout(LEAVE_TIMEOUT, self.part()).await.is_err() {
             debug!("the server did not take the goodbye in time");
+        }
+    }
+
+    /// Ends with the connection.
+    async fn part(&mut self) -> Result<(), String> {
+        poll_fn(|context| self.socket.poll_ready(context)).await?;
+        self.socket.send(&ClientMessage::Leave.to_json())?;
+        poll_fn(|context| self.socket.poll_flush(context)).await?;
+        loop {
+            poll_fn(|context| self.socket.poll_next(context)).await?;
         }
     }
 
@@ -166,17 +169,13 @@ impl Session {
         Step::Lost(self.last_error.take().unwrap_or(reason))
     }
 
-    fn write(
-        &mut self,
-        context: &mut Context<'_>,
-        outgoing: &mut Outgoing,
-    ) -> Result<(), tungstenite::Error> {
-        while let Poll::Ready(ready) = self.socket.poll_ready_unpin(context) {
+    fn write(&mut self, context: &mut Context<'_>, outgoing: &mut Outgoing) -> Result<(), String> {
+        while let Poll::Ready(ready) = self.socket.poll_ready(context) {
             ready?;
             let Some(message) = outgoing.next(self.joined.is_some()) else { break };
-            self.socket.start_send_unpin(Message::text(message.to_json()))?;
+            self.socket.send(&message.to_json())?;
         }
-        match self.socket.poll_flush_unpin(context) {
+        match self.socket.poll_flush(context) {
             Poll::Ready(flushed) => flushed,
             Poll::Pending => Ok(()),
         }
@@ -185,14 +184,13 @@ impl Session {
     /// Something came: the server is alive.
     fn hear(&mut self) {
         let patience = match &self.joined {
-            Some(joined) => joined.beat.period() * BEATS_MISSED_MAX,
+            Some(joined) => joined.period * BEATS_MISSED_MAX,
             None => GREETING_TIMEOUT,
         };
         self.patience.as_mut().reset(Instant::now() + patience);
     }
 
-    fn read(&mut self, frame: &Message) -> Option<Step> {
-        let Message::Text(text) = frame else { return None };
+    fn read(&mut self, text: &str) -> Option<Step> {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
             Err(ProtocolError::UnknownType(kind)) => {
@@ -209,9 +207,8 @@ impl Session {
                 let period = Duration::from_millis(u64::from(heartbeat_ms)).max(BEAT_MIN);
                 if self.joined.is_none() {
                     let since = Instant::now();
-                    let mut beat = interval_at(since + period, period);
-                    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                    self.joined = Some(Joined { since, beat });
+                    let beat = Box::pin(sleep(period));
+                    self.joined = Some(Joined { since, period, beat });
                     self.hear();
                 }
                 Some(Step::Event(RendezvousEvent::Joined { broadcast }))

@@ -59,7 +59,8 @@ fn an_early_viewer_has_the_same_file() {
     let stats = viewer.finish();
     assert_eq!(stats.segments_missed, 0);
     let (sent, seen) = (stage.bytes("sent"), stage.bytes("viewer-0"));
-    assert!(sent.len() > 50_000 && sent == seen, "{} and {} bytes", sent.len(), seen.len());
+    // How much is in it depends on how much of the processor the encoder gets.
+    assert!(sent.len() > 10_000 && sent == seen, "{} and {} bytes", sent.len(), seen.len());
 }
 
 /// A ticket is all that a viewer needs, and it trusts no other publisher.

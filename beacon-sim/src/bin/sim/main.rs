@@ -2,6 +2,7 @@
 
 mod bound;
 mod check;
+mod pages;
 mod progress;
 mod repair;
 mod run;
@@ -59,6 +60,7 @@ fn failed(error: impl core::fmt::Display) -> Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    pages::enlarge();
     let outcome = end_on_interrupt().and_then(|()| match cli.command {
         Command::Run(run) => run.run(),
         Command::Bound(bound) => bound.run(),

@@ -1,16 +1,18 @@
-//! From a URL to an open WebSocket.
+//! A WebSocket over tokio, from its URL on.
 
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
+use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
 };
@@ -19,7 +21,36 @@ use tokio_tungstenite::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open connection.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), String>> {
+        self.0.poll_ready_unpin(context).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn send(&mut self, text: &str) -> Result<(), String> {
+        self.0.start_send_unpin(Message::text(text)).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), String>> {
+        self.0.poll_flush_unpin(context).map_err(|error| error.to_string())
+    }
+
+    /// The next message, `None` for a sign of life that is none; an error when there will be no
+    /// more.
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<String>, String>> {
+        self.0.poll_next_unpin(context).map(|frame| match frame {
+            Some(Ok(Message::Text(text))) => Ok(Some(text.as_str().to_owned())),
+            Some(Ok(_)) => Ok(None),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("the server closed".into()),
+        })
+    }
+}
+
 /// A connection being opened; its error is for people.
 pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
 
@@ -60,7 +91,7 @@ impl Address {
                 .max_write_buffer_size(4 * max);
             let opening = connect_async_tls_with_config(uri, Some(config), true, Some(connector));
             match timeout(CONNECT_TIMEOUT, opening).await {
-                Ok(Ok((socket, _))) => Ok(socket),
+                Ok(Ok((socket, _))) => Ok(Socket(socket)),
                 Ok(Err(error)) => Err(explain(&error)),
                 Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
             }

@@ -1,0 +1,169 @@
+//! [`WebPeer`]: the engine in a worker.
+
+use crate::feed::{Writer, feed};
+use crate::options::{self, PublishOptions, WatchOptions};
+use crate::out::{Message, Out};
+use crate::screen::Screen;
+use beacon_codec_raptorq::RaptorQ;
+use beacon_sdk::{Beacon, Config, DriveError, Event, Identity, Snapshot, Stopper, Ticket, Watch};
+use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
+use core::future::Future;
+use js_sys::{Function, JSON};
+use serde::Serialize;
+use tokio::sync::watch::Receiver;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::{JsError, wasm_bindgen};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::MessagePort;
+
+/// A peer that watches or publishes one broadcast. Its [`Connector`](crate::Connector) is in the
+/// page, at the other end of the port.
+///
+/// What it has to say goes to the function `out`, as objects with a `type`; see the README.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct WebPeer {
+    stopper: Stopper,
+    snapshots: Receiver<Snapshot>,
+    writer: Option<Writer>,
+    ticket: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    stats: &'a beacon_sdk::Stats,
+    links: &'a [beacon_sdk::LinkStats],
+}
+
+fn beacon(
+    identity: Identity,
+    signal: &str,
+    config: Config,
+    port: MessagePort,
+) -> Result<Beacon, JsError> {
+    let webrtc = WebRtcConfig { links_max: 300, ..WebRtcConfig::default() };
+    let transport = WebRtc::new(identity.public(), webrtc, port)?;
+    let rendezvous = SignalClient::new(signal)?;
+    Ok(Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new()))
+}
+
+#[wasm_bindgen]
+impl WebPeer {
+    /// Watches a broadcast, and relays it.
+    pub fn watch(options: JsValue, port: MessagePort, out: Function) -> Result<WebPeer, JsError> {
+        let read: WatchOptions = options::read(&options, "options")?;
+        let (out, config) = (Out(out), read.config()?);
+        let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let screen = Screen::new(out.clone(), read.mode);
+        let (watch, driver) = match &read.ticket {
+            Some(ticket) => beacon.watch_ticket(&ticket.parse::<Ticket>()?, screen)?,
+            None => beacon.watch(&read.name, screen)?,
+        };
+        let (stopper, snapshots) = (watch.stopper(), watch.snapshots());
+        spawn_local(tell(watch, out.clone()));
+        spawn_local(end(driver, out));
+        Ok(Self { stopper, snapshots, writer: None, ticket: None })
+    }
+
+    /// Publishes a broadcast of `options.tracks`; media follows by [`write`](Self::write).
+    pub fn publish(options: JsValue, port: MessagePort, out: Function) -> Result<WebPeer, JsError> {
+        let read: PublishOptions = options::read(&options, "options")?;
+        let (out, config) = (Out(out), read.config()?);
+        let tracks = js_sys::Reflect::get(&options, &"tracks".into()).unwrap_or_default();
+        let (writer, feed) = feed(options::tracks(&tracks)?);
+        let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let (mut broadcast, driver) = beacon.publish(&read.name, feed, None)?;
+        let (stopper, snapshots) = (broadcast.stopper(), broadcast.snapshots());
+        let mut ticket = broadcast.ticket().clone();
+        ticket.rendezvous.push(read.signal);
+        let told = out.clone();
+        spawn_local(async move {
+            while let Some(event) = broadcast.next_event().await {
+                told.send(&told_event(&event));
+            }
+        });
+        spawn_local(end(driver, out));
+        let (writer, ticket) = (Some(writer), Some(ticket.to_string()));
+        Ok(Self { stopper, snapshots, writer, ticket })
+    }
+
+    /// Publishes an encoded frame or packet: `{track, pts, dts?, duration?, captured?, keyframe,
+    /// data}`, times in microseconds. False when it had to be left out: then a keyframe is wanted.
+    pub fn write(&mut self, object: JsValue) -> Result<bool, JsError> {
+        match &mut self.writer {
+            Some(writer) => writer.write(&object),
+            None => Err(JsError::new("a peer that watches publishes nothing")),
+        }
+    }
+
+    /// Other tracks from now on, such as after a switch of the camera or of its size.
+    #[wasm_bindgen(js_name = setTracks)]
+    pub fn set_tracks(&mut self, tracks: JsValue) -> Result<(), JsError> {
+        match &mut self.writer {
+            Some(writer) => writer.announce(options::tracks(&tracks)?),
+            None => Err(JsError::new("a peer that watches has no tracks of its own")),
+        }
+    }
+
+    /// The counters that `--stats` writes, and `links`, as of a moment ago.
+    pub fn stats(&self) -> JsValue {
+        let snapshot = self.snapshots.borrow();
+        let shown = Shown { stats: &snapshot.stats, links: &snapshot.links };
+        // Numbers, strings and lists always serialise, and parse again.
+        let json = serde_json::to_string(&shown).unwrap_or_default();
+        JSON::parse(&json).unwrap_or_default()
+    }
+
+    /// The ticket of an own broadcast.
+    #[wasm_bindgen(getter)]
+    pub fn ticket(&self) -> Option<String> {
+        self.ticket.clone()
+    }
+
+    /// Leaves, or ends the broadcast; an `end` message follows.
+    pub fn stop(&self) {
+        self.stopper.stop();
+    }
+}
+
+async fn tell(mut watch: Watch, out: Out) {
+    while let Some(event) = watch.next_event().await {
+        out.send(&told_event(&event));
+    }
+}
+
+async fn end(driver: impl Future<Output = Result<(), DriveError>>, out: Out) {
+    let message = Message::new("end");
+    out.send(&match driver.await {
+        Ok(()) => message,
+        Err(error) => message.with("reason", error.to_string()),
+    });
+}
+
+fn told_event(event: &Event) -> Message {
+    let message = Message::new("event").with("text", event.to_string());
+    match event {
+        Event::PeerJoined { peer } => message.with("name", "peer").with("peer", peer.to_string()),
+        Event::PeerLeft { peer, .. } => {
+            message.with("name", "peer-left").with("peer", peer.to_string())
+        }
+        Event::PeerBanned { peer, .. } => {
+            message.with("name", "peer-banned").with("peer", peer.to_string())
+        }
+        Event::Started { after } => {
+            message.with("name", "started").with("ms", after.as_secs_f64() * 1000.0)
+        }
+        Event::Reparented { stripe, parent } => {
+            let message = message.with("name", "reparented").with("stripe", *stripe);
+            message.with("peer", parent.to_string())
+        }
+        Event::Missed { id } => message.with("name", "missed").with("track", id.track.get()),
+        Event::Equivocation { .. } => message.with("name", "equivocation"),
+        Event::RendezvousLost { .. } => message.with("name", "signal-lost"),
+        Event::RendezvousBack => message.with("name", "signal-back"),
+        Event::Replaced { .. } => message.with("name", "replaced"),
+        Event::Ended => message.with("name", "ended"),
+        _ => message.with("name", "other"),
+    }
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask web`: the browser's peer as a folder that a page can load.
+
+use std::fs;
+use std::path::Path;
+
+use crate::Failure;
+use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
+
+pub(crate) const HELP: &str = "
+Usage: cargo xtask web [--tests]
+
+Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, and the
+files of beacon-web/js. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
+
+  --tests   builds quickly, with what the tests in Chromium need, into web-tests of the target folder
+";
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// One way to build.
+struct Build<'a> {
+    profile: &'a str,
+    features: &'a [&'a str],
+    folder: &'a Path,
+}
+
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let line = match words.as_slice() {
+        [] => {
+            let folder = root().join("beacon-web/dist");
+            build(&Build { profile: "web", features: &[], folder: &folder })?
+        }
+        ["--tests"] => for_tests()?,
+        _ => {
+            let said = words.join(" ");
+            return Err(Failure::Usage(format!(
+                "'{said}' is not understood: expected --tests or nothing"
+            )));
+        }
+    };
+    print(&line);
+    Ok(())
+}
+
+/// Builds what the tests in Chromium load.
+pub(crate) fn for_tests() -> Result<String, String> {
+    let folder = target_dir().join("web-tests");
+    let features = &["--features", "conformance"];
+    build(&Build { profile: "dev", features, folder: &folder })
+}
+
+fn build(build: &Build<'_>) -> Result<String, String> {
+    run_shown(&mut crate::process::program("rustup", &["target", "add", TARGET]))?;
+    let mut compile = cargo(&["build", "--package", "beacon-web", "--target", TARGET]);
+    compile.args(["--profile", build.profile]).args(build.features);
+    // SIMD is in every browser that has data channels in workers; the erasure code and hashes gain by it.
+    compile.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128");
+    run_shown(&mut compile)?;
+    // Profile dev has its folder under the name it had first.
+    let profile = if build.profile == "dev" { "debug" } else { build.profile };
+    let wasm = target_dir().join(TARGET).join(profile).join("beacon_web.wasm");
+    fs::create_dir_all(build.folder).map_err(|error| cannot_write(build.folder, &error))?;
+    let mut bindgen =
+        cargo(&["run", "--quiet", "--manifest-path", "beacon-web/bindgen/Cargo.toml"]);
+    // A folder of its own, so that neither build waits for the other's lock.
+    bindgen.env("CARGO_TARGET_DIR", target_dir().join("bindgen"));
+    bindgen.arg("--").arg(&wasm).arg(build.folder).arg("beacon");
+    let line = output(&mut bindgen)?;
+    copy(&root().join("beacon-web/js"), build.folder)?;
+    Ok(format!("{} in {}", line.trim(), build.folder.display()))
+}
+
+/// Copies the files of a folder, and of those in it.
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::create_dir_all(to).map_err(|error| cannot_write(to, &error))?;
+    let entries =
+        fs::read_dir(from).map_err(|error| format!("cannot read {}: {error}", from.display()))?;
+    for entry in entries.filter_map(Result::ok) {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to)?;
+        } else {
+            fs::copy(&path, &to).map_err(|error| cannot_write(&to, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write {}: {error}", path.display())
+}
