@@ -74,6 +74,13 @@ impl Inbox {
         .await
     }
 
+    /// Lets go of what is not read: channels on their way in hold the inbox itself.
+    pub(super) fn clear(&self) {
+        let unread = core::mem::take(&mut *self.news.borrow_mut());
+        drop(unread);
+        self.lines.borrow_mut().clear();
+    }
+
     fn line(&self, link: u32) -> Option<Rc<Line>> {
         self.lines.borrow().get(&link).cloned()
     }

@@ -558,6 +558,7 @@ impl Transport for WebRtc {
 impl Drop for WebRtc {
     fn drop(&mut self) {
         self.port.set_onmessage(None);
+        self.inbox.clear();
         for peer in self.peers.values() {
             Order::Close.post(peer.link, &self.port);
         }

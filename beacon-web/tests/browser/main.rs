@@ -177,11 +177,12 @@ fn pages_watch_a_native_broadcast() {
         page.is_well();
         assert_eq!(page.tracks.len(), 2);
         assert_eq!(page.tracks[0]["mime"], "video/mp4; codecs=\"avc1.42401E\"");
-        assert_eq!(page.gaps, page.stats.segments_missed);
+        // The counters are from a moment ago.
+        assert!(page.gaps.abs_diff(page.stats.segments_missed) <= 8, "{page:?}");
     }
     assert_eq!(fragments.objects, 0);
     assert!(fragments.fragments >= fragments.stats.segments_delivered, "one per segment");
-    assert!(objects.objects > 10 * objects.stats.segments_delivered / 2, "frames and packets");
+    assert!(objects.objects > 5 * objects.stats.segments_delivered, "frames and packets");
     let carried = |seen: &Seen| seen.stats.bytes_from_origin + seen.stats.bytes_from_peers;
     assert!(seen.iter().all(|page| carried(page) > 100_000));
     drop(broadcast);
@@ -193,7 +194,7 @@ fn a_native_viewer_gets_its_bytes_from_pages() {
     let origin = stage.broadcast(Config { links_max: 1, links_target: 1, ..live() });
     let page = stage.options("objects");
     let pages = json!([page, page]).to_string();
-    let browser = Browser::start(&["watch", &pages, "25"]);
+    let browser = Browser::start(&["watch", &pages, "40"]);
     let of_origin = || origin.snapshot().stats;
     wait_for("a page takes the origin's one link", of_origin, |stats| stats.children > 0);
     // One that gives nothing is not let near the origin.
