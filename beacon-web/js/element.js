@@ -85,6 +85,11 @@ export class BeaconPlayer extends HTMLElement {
     return /** @type {any} */ (this.#root.getElementById(id));
   }
 
+  /** @returns {HTMLInputElement[]} */
+  #inputs() {
+    return [...this.#at('menu').querySelectorAll('input')];
+  }
+
   // The way to the first connection.
 
   /** Begins anew with what the attributes say, once for all that change together. */
@@ -191,7 +196,7 @@ export class BeaconPlayer extends HTMLElement {
   }
 
   #showMenu() {
-    for (const input of this.#root.querySelectorAll('#menu input')) input.checked = input.value === this.#give;
+    for (const input of this.#inputs()) input.checked = input.value === this.#give;
     const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
     this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. A change connects anew.`);
   }
@@ -274,7 +279,7 @@ export class BeaconPlayer extends HTMLElement {
     this.#at('give').setAttribute('aria-expanded', String(open));
     if (open) {
       this.#showMenu();
-      this.#root.querySelector('#menu input:checked')?.focus();
+      this.#inputs().find(input => input.checked)?.focus();
     } else this.#at('give').focus();
   }
 

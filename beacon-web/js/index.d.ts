@@ -15,7 +15,7 @@ export interface WatchOptions {
   latency?: number;
   /** 'live' (unless told), 'low-latency' or 'ephemeral'. */
   profile?: string;
-  /** The best rendition not taller than this. */
+  /** The best rendition not taller than this; what the screen can show, unless told. */
   maxHeight?: number;
   /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
   identity?: Uint8Array;

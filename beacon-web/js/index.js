@@ -1,6 +1,6 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
 import init, { Connector } from './beacon.js';
-import { Buffers, place } from './mse.js';
+import { Buffers, place, playable } from './mse.js';
 import { Player } from './player.js';
 import { state } from './state.js';
 import { support, uploadLimit } from './support.js';
@@ -153,9 +153,9 @@ class Watch {
     const from = src.startsWith(TICKET) ? { ticket: src } : { name: src };
     const buffers = Boolean(video) && place === 'worker';
     if (video && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
-    const options = {
-      ...from, signal: signal || signalOf(location), mode: video ? 'mse' : 'none', profile, uploadBps, maxHeight, identity,
-    };
+    // What is shown is what is carried: one rendition. A relay that shows nothing carries all.
+    const shown = video ? { mode: 'mse', codecs: playable(), maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
+    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity };
     worker.postMessage({ type: 'watch', options, port, module, buffers }, [port]);
     this.#asking = setInterval(() => worker.postMessage({ type: 'stats' }), STATS_MS);
   }
@@ -270,6 +270,11 @@ class Watch {
 /** The signaling server that serves the page. */
 function signalOf({ protocol, host }) {
   return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}/ws`;
+}
+
+/** Pixels from top to bottom, with a phone on its side. */
+function screenHeight() {
+  return Math.round(Math.min(screen.width, screen.height) * devicePixelRatio);
 }
 
 function sentence(text) {

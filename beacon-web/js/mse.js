@@ -13,6 +13,17 @@ const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
 /** Where media can be buffered: off the main thread where the browser can. */
 export const place = !Source ? 'none' : Source.canConstructInDedicatedWorker ? 'worker' : 'page';
 
+/** One codec string per family that MP4 holds. */
+const FAMILIES = [
+  'video/mp4; codecs="avc1.42E01E"', 'video/mp4; codecs="vp09.00.31.08"', 'video/mp4; codecs="av01.0.05M.08"',
+  'video/mp4; codecs="hvc1.1.6.L93.B0"', 'audio/mp4; codecs="opus"', 'audio/mp4; codecs="mp4a.40.2"',
+];
+
+/** The families that this browser plays, as the beginnings of codec strings. */
+export function playable() {
+  return FAMILIES.filter(mime => Source.isTypeSupported(mime)).map(mime => /"([a-z0-9]+)/.exec(mime)[1]);
+}
+
 /**
  * @typedef {object} Feed
  * @property {string} mime

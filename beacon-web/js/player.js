@@ -65,7 +65,7 @@ export class Player {
     const video = this.#video;
     this.#detach();
     if (globalThis.ManagedMediaSource && !globalThis.MediaSource) video.disableRemotePlayback = true;
-    if (globalThis.MediaSourceHandle && source instanceof globalThis.MediaSourceHandle) video.srcObject = source;
+    if (globalThis.MediaSourceHandle && source instanceof globalThis.MediaSourceHandle) video.srcObject = /** @type {any} */ (source);
     else video.src = this.#url = URL.createObjectURL(source);
   }
 
@@ -146,8 +146,8 @@ export class Player {
     if (document.hidden && this.started) return;
     this.#measure();
     if (!this.started) this.#begin();
-    else if (!this.#video.paused && !this.#seeking()) {
-      this.#cross();
+    else if (!this.#video.paused) {
+      if (!this.#seeking()) this.#cross();
       this.#push();
     }
     this.#changed();
@@ -155,8 +155,9 @@ export class Player {
 
   /** The first picture: as soon as there is a target's worth of media, or all there will be. */
   #begin() {
-    const { buffered } = this.#video, last = buffered.length - 1;
-    if (last < 0 || (buffered.end(last) - buffered.start(last) < this.target && !this.#ending)) return;
+    const { buffered } = this.#video;
+    // Holes count: they are crossed, and behind a busy encoder there may be one every second.
+    if (!buffered.length || (this.#end - buffered.start(0) < this.target && !this.#ending)) return;
     this.started = true;
     this.following = true;
     this.#calmSince = performance.now();
@@ -253,7 +254,8 @@ export class Player {
       this.#moved = { at: now, time: currentTime };
       return;
     }
-    if (now - this.#moved.at < STUCK_MS) return;
+    // A seek takes its time, but one into a hole takes for ever.
+    if (now - this.#moved.at < (this.#video.seeking ? 2 * STUCK_MS : STUCK_MS)) return;
     this.#moved.at = now;
     this.#pushes += 1;
     if (this.#pushes > 3) {

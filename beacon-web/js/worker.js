@@ -55,7 +55,7 @@ async function take(message) {
 function buffered(message) {
   if (message.type !== 'source') return self.postMessage(message);
   const { handle } = message.source;
-  self.postMessage({ type: 'source', handle }, [handle]);
+  self.postMessage({ type: 'source', handle }, { transfer: [handle] });
 }
 
 // Collects what is said in one go of the engine.
@@ -72,5 +72,5 @@ function flush() {
   const messages = batch;
   batch = [];
   const bytes = messages.flatMap(message => [message.data, message.init]).filter(Boolean).map(view => view.buffer);
-  self.postMessage({ type: 'batch', messages }, bytes);
+  self.postMessage({ type: 'batch', messages }, { transfer: bytes });
 }
