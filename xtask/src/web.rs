@@ -9,8 +9,9 @@ use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
 pub(crate) const HELP: &str = "
 Usage: cargo xtask web [--tests]
 
-Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, and the
-files of beacon-web/js. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
+Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, the
+files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
+it. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
 
   --tests   builds quickly, with what the tests in Chromium need, into web-tests of the target folder
 ";
@@ -68,6 +69,7 @@ fn build(build: &Build<'_>) -> Result<String, String> {
     bindgen.arg("--").arg(&wasm).arg(build.folder).arg("beacon");
     let line = output(&mut bindgen)?;
     copy(&root().join("beacon-web/js"), build.folder)?;
+    copy(&root().join("beacon-web/pages"), &build.folder.join("pages"))?;
     Ok(format!("{} in {}", line.trim(), build.folder.display()))
 }
 
