@@ -1,7 +1,7 @@
 //! `cargo xtask web`: the browser's peer as a folder that a page can load.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Failure;
 use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
@@ -49,6 +49,19 @@ pub(crate) fn for_tests() -> Result<String, String> {
     let folder = target_dir().join("web-tests");
     let features = &["--features", "conformance"];
     build(&Build { profile: "dev", features, folder: &folder })
+}
+
+/// Builds what `cargo demo` serves, quickly.
+pub(crate) fn for_demo() -> Result<PathBuf, String> {
+    let folder = target_dir().join("web");
+    build(&Build { profile: "dev", features: &[], folder: &folder })?;
+    Ok(folder)
+}
+
+/// Whether a build can be made without fetching a target.
+pub(crate) fn target_is_installed() -> bool {
+    output(&mut crate::process::program("rustup", &["target", "list", "--installed"]))
+        .is_ok_and(|list| list.lines().any(|line| line == TARGET))
 }
 
 fn build(build: &Build<'_>) -> Result<String, String> {
