@@ -6,7 +6,7 @@
 
 use beacon_codec_lite::{TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
-use beacon_sdk::{Beacon, Config, Identity, Profile, Stats};
+use beacon_sdk::{Beacon, Identity, Profile, Stats};
 use beacon_signal::Server;
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
@@ -78,7 +78,8 @@ fn pages_play_and_pass_on() {
     let rendezvous = SignalClient::new(&format!("ws://{addr}")).unwrap();
     let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
     // One link: the second page has its bytes from the first.
-    let config = Config { links_max: 1, links_target: 1, ..Profile::Live.config() };
+    let mut config = Profile::Live.config();
+    (config.links_max, config.links_target) = (1, 1);
     let beacon = Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new());
     let (broadcast, driver) = beacon.publish("test", pattern, None).unwrap();
     runtime.spawn(driver);

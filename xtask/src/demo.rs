@@ -38,7 +38,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
     }
     process::run(&mut build)?;
-    let pages = pages(args)?;
+    let pages = pages(args);
 
     let mut demo = Command::new(folder.join(format!("demo{EXE_SUFFIX}")));
     demo.args(args.strip_prefix(&["--".to_owned()]).unwrap_or(args));
@@ -49,18 +49,25 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 }
 
 /// The build for browsers, where this machine can make one and nobody wants another.
-fn pages(args: &[String]) -> Result<Option<PathBuf>, String> {
+fn pages(args: &[String]) -> Option<PathBuf> {
     let own = |arg: &String| arg.starts_with("--pages") || arg == "--help" || arg == "-h";
     if args.iter().any(own) {
-        return Ok(None);
+        return None;
     }
     if !web::target_is_installed() {
         process::print(
             "No page joins the mesh: 'rustup target add wasm32-unknown-unknown', then 'cargo demo' again.",
         );
-        return Ok(None);
+        return None;
     }
-    web::for_demo().map(Some)
+    // The demo does its main job without.
+    web::for_demo().map_or_else(
+        |cause| {
+            process::print(&format!("No page joins the mesh: {cause}"));
+            None
+        },
+        Some,
+    )
 }
 
 /// Turns this process into `program`, so that Ctrl-C and the exit code are the program's own.

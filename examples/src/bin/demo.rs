@@ -14,7 +14,8 @@ use tokio::process::Child;
 /// Shows Beacon at work: a signaling server, a broadcaster and viewers as separate processes.
 ///
 /// The first viewer serves a page with a player; open it in any browser of this machine. With a
-/// web build, the signaling server has a page that joins the mesh by itself. One line per peer says every second where its bytes come from. Ctrl-C ends everything.
+/// web build, the signaling server has a page that joins the mesh by itself. One line per peer
+/// says every second where its bytes come from. Ctrl-C ends everything.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
 struct Args {
