@@ -1,6 +1,7 @@
 //! The limits of a server.
 
 use core::time::Duration;
+use std::path::PathBuf;
 
 /// Every limit of a server. Together they bound its memory: an idle connection takes less than
 /// 26 KiB (measured for both ends in one process, `examples/load.rs`), one that reads slowly
@@ -31,6 +32,9 @@ pub struct Config {
     pub refresh: Duration,
     /// How long peers get to take their goodbye at shutdown.
     pub grace: Duration,
+    /// A web build, as `cargo xtask web` leaves it in `beacon-web/dist`: pages to find and watch
+    /// broadcasts on. They are read once, at the start.
+    pub pages: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -46,6 +50,7 @@ impl Default for Config {
             queue_bytes_max: 256 * 1024,
             refresh: Duration::from_secs(5),
             grace: Duration::from_secs(2),
+            pages: None,
         }
     }
 }

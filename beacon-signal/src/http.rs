@@ -1,11 +1,12 @@
-//! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts.
+//! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
+use crate::pages;
 use crate::server::{Lease, Shared};
 use crate::socket;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -25,17 +26,23 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .route("/api/streams", get(streams))
+        .fallback(get(pages::page))
         .with_state(shared)
 }
 
 async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(lease): Extension<Lease>,
+    request: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
+        if let Some(pages) = &shared.pages {
+            return pages.answer("/", &request);
+        }
         let cause = "This is a Beacon signaling server: connect with WebSocket, as in \
-                     --signal ws://HOST:PORT. Pages: /healthz, /metrics, /api/streams.\n";
+                     --signal ws://HOST:PORT. Pages: /healthz, /metrics, /api/streams; pages to \
+                     watch on come with --pages beacon-web/dist, which `cargo xtask web` builds.\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], cause)
             .into_response();
     };

@@ -19,6 +19,7 @@ mod config;
 mod http;
 mod metrics;
 mod outbox;
+mod pages;
 mod rooms;
 mod server;
 mod socket;

@@ -4,6 +4,7 @@ use beacon_signal::{Config, Server};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +41,10 @@ struct Args {
     /// Messages that wait for one connection; a reader that is further behind is dropped.
     #[arg(long, value_name = "N", default_value_t = Config::default().queue_max)]
     queue_max: usize,
+    /// Serves pages to find and watch broadcasts on from this folder: beacon-web/dist, which
+    /// `cargo xtask web` builds.
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
@@ -47,6 +52,7 @@ Pages:
   /healthz      200 while it serves
   /metrics      numbers for Prometheus
   /api/streams  the broadcasts whose origin is here, as JSON
+  /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:
   RUST_LOG      what is logged to standard error: error, warn, info (default), debug;
@@ -69,6 +75,7 @@ impl Args {
         config.rate = self.rate;
         config.burst = self.burst;
         config.queue_max = self.queue_max;
+        config.pages.clone_from(&self.pages);
         config
     }
 }

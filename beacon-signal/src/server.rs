@@ -3,6 +3,7 @@
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::rooms::Rooms;
 use axum::Router;
 use axum::body::Body;
@@ -15,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
@@ -57,6 +59,17 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
+    /// A page cannot be read.
+    #[error(
+        "cannot read {}: {source}; `cargo xtask web` builds the folder beacon-web/dist",
+        .file.display()
+    )]
+    Pages {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 /// A signaling server that is listening. Connections wait until [`serve`](Self::serve) is called.
@@ -74,6 +87,7 @@ pub struct Server {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
+    pub(crate) pages: Option<Pages>,
     /// Becomes true once, when the server stops.
     pub(crate) stop: watch::Sender<bool>,
     rooms: Mutex<Rooms>,
@@ -108,6 +122,7 @@ impl Server {
     /// [`ServerError`] with the cause and the cure.
     pub async fn bind(addr: SocketAddr, config: Config) -> Result<Self, ServerError> {
         config.check()?;
+        let pages = config.pages.as_deref().map(Pages::read).transpose()?;
         let mut seed = [0; 32];
         // Which peers are told to whom need not be secret, only even.
         seed[..8].copy_from_slice(&RandomState::new().hash_one(addr).to_le_bytes());
@@ -121,6 +136,7 @@ impl Server {
         let shared = Shared {
             rooms: Mutex::new(Rooms::new(&config, Rng::new(seed, 0))),
             metrics: Metrics::new(),
+            pages,
             stop: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(config.connections_max)),
             next_connection: AtomicU64::new(0),

@@ -1,13 +1,19 @@
 // The engine's worker. The page posts what it wants, with the port to its Connector in the first message, and gets back
 // what WebPeer says; media in batches, so that a segment is one message.
 //
-// In:  {type: 'watch' | 'publish', options, port, module?}   module: the compiled WebAssembly, to save a second compilation
-//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'stop'}
+// In:  {type: 'watch' | 'publish', options, port, module?, buffers?}
+//        module: the compiled WebAssembly, to save a second compilation
+//        buffers: media goes into Media Source Extensions here (mse.js), and fragments leave without their data
+//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
+//      with `buffers` also {type: 'source', handle} and what else Buffers says
 import init, { WebPeer } from './beacon.js';
+import { Buffers } from './mse.js';
 
 /** @type {WebPeer | undefined} */
 let peer;
+/** @type {Buffers | undefined} */
+let buffers;
 /** @type {object[]} */
 let batch = [];
 
@@ -24,6 +30,7 @@ async function take(message) {
     case 'watch':
     case 'publish':
       await init(message.module ? { module_or_path: message.module } : undefined);
+      if (message.buffers) buffers = new Buffers(buffered);
       peer = WebPeer[message.type](message.options, message.port, say);
       self.postMessage({ type: 'ready', ticket: peer.ticket });
       break;
@@ -36,14 +43,28 @@ async function take(message) {
     case 'stats':
       self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats() });
       break;
+    case 'reset':
+      buffers?.reset();
+      break;
     case 'stop':
       peer?.stop();
       break;
   }
 }
 
+function buffered(message) {
+  if (message.type !== 'source') return self.postMessage(message);
+  const { handle } = message.source;
+  self.postMessage({ type: 'source', handle }, { transfer: [handle] });
+}
+
 // Collects what is said in one go of the engine.
 function say(message) {
+  if (buffers) {
+    buffers.take(message);
+    const { data, init, ...rest } = message;
+    message = rest;
+  }
   if (batch.push(message) === 1) queueMicrotask(flush);
 }
 
@@ -51,5 +72,5 @@ function flush() {
   const messages = batch;
   batch = [];
   const bytes = messages.flatMap(message => [message.data, message.init]).filter(Boolean).map(view => view.buffer);
-  self.postMessage({ type: 'batch', messages }, bytes);
+  self.postMessage({ type: 'batch', messages }, { transfer: bytes });
 }

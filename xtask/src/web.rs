@@ -1,7 +1,7 @@
 //! `cargo xtask web`: the browser's peer as a folder that a page can load.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Failure;
 use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
@@ -9,8 +9,9 @@ use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
 pub(crate) const HELP: &str = "
 Usage: cargo xtask web [--tests]
 
-Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, and the
-files of beacon-web/js. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
+Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, the
+files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
+it. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
 
   --tests   builds quickly, with what the tests in Chromium need, into web-tests of the target folder
 ";
@@ -50,6 +51,19 @@ pub(crate) fn for_tests() -> Result<String, String> {
     build(&Build { profile: "dev", features, folder: &folder })
 }
 
+/// Builds what `cargo demo` serves, quickly.
+pub(crate) fn for_demo() -> Result<PathBuf, String> {
+    let folder = target_dir().join("web");
+    build(&Build { profile: "dev", features: &[], folder: &folder })?;
+    Ok(folder)
+}
+
+/// Whether a build can be made without fetching a target.
+pub(crate) fn target_is_installed() -> bool {
+    output(&mut crate::process::program("rustup", &["target", "list", "--installed"]))
+        .is_ok_and(|list| list.lines().any(|line| line == TARGET))
+}
+
 fn build(build: &Build<'_>) -> Result<String, String> {
     run_shown(&mut crate::process::program("rustup", &["target", "add", TARGET]))?;
     let mut compile = cargo(&["build", "--package", "beacon-web", "--target", TARGET]);
@@ -68,6 +82,7 @@ fn build(build: &Build<'_>) -> Result<String, String> {
     bindgen.arg("--").arg(&wasm).arg(build.folder).arg("beacon");
     let line = output(&mut bindgen)?;
     copy(&root().join("beacon-web/js"), build.folder)?;
+    copy(&root().join("beacon-web/pages"), &build.folder.join("pages"))?;
     Ok(format!("{} in {}", line.trim(), build.folder.display()))
 }
 

@@ -45,9 +45,14 @@ impl Running {
 
     /// The body of a page, and its status line.
     pub(crate) async fn get(&self, path: &str) -> (String, String) {
+        self.get_with(path, "").await
+    }
+
+    /// As [`get`](Self::get), with more lines in the request's head.
+    pub(crate) async fn get_with(&self, path: &str, lines: &str) -> (String, String) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -13,8 +13,9 @@ use tokio::process::Child;
 
 /// Shows Beacon at work: a signaling server, a broadcaster and viewers as separate processes.
 ///
-/// The first viewer serves a page with a player; open it in any browser of this machine. One line
-/// per peer says every second where its bytes come from. Ctrl-C ends everything.
+/// The first viewer serves a page with a player; open it in any browser of this machine. With a
+/// web build, the signaling server has a page that joins the mesh by itself. One line per peer
+/// says every second where its bytes come from. Ctrl-C ends everything.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
 struct Args {
@@ -33,6 +34,9 @@ struct Args {
     /// live, low-latency or ephemeral
     #[arg(long, default_value = "live", value_name = "PROFILE")]
     profile: String,
+    /// A web build (`cargo xtask web`): pages that are peers themselves, served by signaling
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
     /// End after this many seconds
     #[arg(long, value_name = "SECS", value_parser = args::seconds)]
     duration: Option<Duration>,
@@ -53,10 +57,16 @@ struct Peer {
 async fn run(args: Args) -> Result<()> {
     args.profile.parse::<Profile>()?;
     let folder = Folder::create()?;
-    let mut signaling = start_signaling().await?;
+    let mut signaling = start_signaling(args.pages.as_deref()).await?;
     finish::say(format_args!("signaling  {}", signaling.url));
     let mut peers = start_peers(&args, &signaling.url, folder.path())?;
     finish::say(format_args!("watch      http://{}  (any browser on this machine)", args.http));
+    if args.pages.is_some() {
+        let server = signaling.url.replacen("ws", "http", 1);
+        finish::say(format_args!(
+            "join       {server}/watch?name=demo  (the page is a peer itself)"
+        ));
+    }
     finish::say(format_args!("Ctrl-C ends everything\n"));
     let ended = watch_over(&mut peers, args.duration).await;
     end(&mut peers).await;

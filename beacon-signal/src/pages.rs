@@ -1,0 +1,128 @@
+//! Pages for people: the files of a web build, read once at the start and served by name.
+
+use crate::server::{ServerError, Shared};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of one file at most; a debug build of the engine has about 2 MiB.
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Everything there is: what a request names, the file in the folder, and its type. Paths of
+/// requests are compared, never opened.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/", "pages/home.html", HTML),
+    ("/watch", "pages/watch.html", HTML),
+    ("/pages/home.js", "pages/home.js", SCRIPT),
+    ("/pages/watch.js", "pages/watch.js", SCRIPT),
+    ("/pages/panel.js", "pages/panel.js", SCRIPT),
+    ("/pages/format.js", "pages/format.js", SCRIPT),
+    ("/pages/page.css", "pages/page.css", "text/css; charset=utf-8"),
+    ("/pages/icon.svg", "pages/icon.svg", "image/svg+xml"),
+    ("/index.js", "index.js", SCRIPT),
+    ("/element.js", "element.js", SCRIPT),
+    ("/mse.js", "mse.js", SCRIPT),
+    ("/player.js", "player.js", SCRIPT),
+    ("/state.js", "state.js", SCRIPT),
+    ("/style.js", "style.js", SCRIPT),
+    ("/support.js", "support.js", SCRIPT),
+    ("/view.js", "view.js", SCRIPT),
+    ("/worker.js", "worker.js", SCRIPT),
+    ("/beacon.js", "beacon.js", SCRIPT),
+    ("/beacon_bg.wasm", "beacon_bg.wasm", "application/wasm"),
+];
+
+/// What pages may do: run and load what this server serves, and compile WebAssembly.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
+    style-src 'self'; img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+
+/// The files by what a request names.
+#[derive(Debug)]
+pub(crate) struct Pages(BTreeMap<&'static str, Page>);
+
+#[derive(Debug)]
+struct Page {
+    kind: &'static str,
+    body: Bytes,
+    /// Changes with the content.
+    tag: String,
+}
+
+impl Pages {
+    /// Reads all files of `folder`.
+    ///
+    /// # Errors
+    /// [`ServerError::Pages`] with the first that cannot be read.
+    pub(crate) fn read(folder: &Path) -> Result<Self, ServerError> {
+        let pages = FILES.iter().map(|&(path, file, kind)| {
+            let file = folder.join(file);
+            match read(&file) {
+                Ok(body) => {
+                    let mut hasher = DefaultHasher::new();
+                    hasher.write(&body);
+                    let tag = format!("\"{:016x}\"", hasher.finish());
+                    Ok((path, Page { kind, body: body.into(), tag }))
+                }
+                Err(source) => Err(ServerError::Pages { file, source }),
+            }
+        });
+        pages.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The answer to a request for `path`.
+    pub(crate) fn answer(&self, path: &str, request: &HeaderMap) -> Response {
+        let Some(Page { kind, body, tag }) = self.0.get(path) else {
+            return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
+        };
+        let fixed = [
+            // Asked for anew each time, and sent anew when it has changed: parts of two builds do not mix.
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_TYPE, *kind),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ];
+        let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+        let known = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+        let mut response = match known {
+            true => (StatusCode::NOT_MODIFIED, fixed).into_response(),
+            false => (fixed, body.clone()).into_response(),
+        };
+        if let Ok(tag) = HeaderValue::from_str(tag) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut body)?;
+    if body.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 32 MiB"));
+    }
+    Ok(body)
+}
+
+/// Any path that is nothing else.
+pub(crate) async fn page(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    request: HeaderMap,
+) -> Response {
+    match &shared.pages {
+        Some(pages) => pages.answer(uri.path(), &request),
+        None => (StatusCode::NOT_FOUND, "there is no such page\n").into_response(),
+    }
+}

@@ -1,0 +1,31 @@
+import type { PeerEvent, State, Stats, Upload, Watch } from './index.js';
+
+/**
+ * `<beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent latency="2" upload="auto">`
+ *
+ * Nothing is connected before the person presses play, unless `autoplay` is there; with `consent` they are told first what
+ * others see of them. Events: `statechange`, `stats`, `peerevent`, with the value in `detail`. Parts: `stage`, `video`,
+ * `controls`.
+ */
+export class BeaconPlayer extends HTMLElement {
+  /** The attribute of that name: 'auto', 'off' or kbit/s. What the person chose in the menu goes before it. */
+  readonly upload: Upload;
+  /** The running watch; null before the first connection. */
+  readonly watch: Watch | null;
+  readonly video: HTMLVideoElement;
+  readonly stats: Stats | null;
+  readonly state: State | null;
+  play(): void;
+  pause(): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'beacon-player': BeaconPlayer;
+  }
+  interface HTMLElementEventMap {
+    statechange: CustomEvent<State>;
+    stats: CustomEvent<Stats>;
+    peerevent: CustomEvent<PeerEvent>;
+  }
+}

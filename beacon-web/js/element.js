@@ -1,0 +1,319 @@
+// <beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent latency="2" upload="auto|off|KBIT">
+import { watch } from './index.js';
+import { style } from './style.js';
+import { CHOICES, VIEW, icon } from './view.js';
+
+/** The controls fade after so long without a touch. */
+const FADE_MS = 3000;
+/** What a person chose, kept by the browser. */
+const AGREED = 'beacon-consent', GIVE = 'beacon-give';
+/** The tallest picture that saves data. */
+const SAVER_HEIGHT = 360;
+
+/** Storage may be forbidden; then every visit is the first. */
+const kept = {
+  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { /* forgotten at the next visit */ } },
+};
+
+export class BeaconPlayer extends HTMLElement {
+  static observedAttributes = ['src', 'signal', 'latency', 'upload', 'muted', 'controls'];
+
+  #root = this.attachShadow({ mode: 'open' });
+  #video;
+  /** @type {import('./index.js').Watch | null} */
+  #watch = null;
+  #fade = 0;
+  #give = '';
+  #due = false;
+
+  constructor() {
+    super();
+    this.#root.adoptedStyleSheets = [style];
+    this.#root.innerHTML = VIEW;
+    this.#video = this.#root.querySelector('video');
+    for (const [id, name] of [['toggle', 'play'], ['mute', 'sound'], ['give', 'relay'], ['pip', 'pip'], ['full', 'wide'], ['big', 'play']])
+      icon(this.#at(id), name);
+    this.#listen();
+  }
+
+  connectedCallback() {
+    if (this.hasAttribute('muted')) this.#video.muted = true;
+    this.#at('pip').hidden = !document.pictureInPictureEnabled;
+    this.#renew();
+  }
+
+  disconnectedCallback() {
+    this.#close();
+  }
+
+  attributeChangedCallback(name, before, now) {
+    if (!this.isConnected || before === now) return;
+    if (name === 'controls') this.#show();
+    else if (name === 'muted') this.#video.muted = now !== null;
+    else this.#renew();
+  }
+
+  /** The attribute `upload`: 'auto', 'off' or kbit/s. */
+  get upload() {
+    const value = this.getAttribute('upload') || 'auto';
+    const kbit = Number(value);
+    return value === 'off' ? 'off' : kbit > 0 ? kbit : 'auto';
+  }
+
+  /** The running watch; null before the first connection and without a `src`. */
+  get watch() { return this.#watch; }
+  get video() { return this.#video; }
+  get stats() { return this.#watch?.stats ?? null; }
+  get state() { return this.#watch?.state ?? null; }
+
+  play() {
+    if (this.#watch) this.#watch.play();
+    else this.#ask(true);
+  }
+
+  pause() {
+    this.#watch?.pause();
+  }
+
+  /** Takes the keys. */
+  focus() {
+    this.#at('stage').focus({ preventScroll: true });
+  }
+
+  #at(id) {
+    return /** @type {any} */ (this.#root.getElementById(id));
+  }
+
+  /** @returns {HTMLInputElement[]} */
+  #inputs() {
+    return [...this.#at('menu').querySelectorAll('input')];
+  }
+
+  // The way to the first connection.
+
+  /** Begins anew with what the attributes say, once for all that change together. */
+  #renew() {
+    if (this.#due) return;
+    this.#due = true;
+    queueMicrotask(() => {
+      this.#due = false;
+      this.#close();
+      const stored = kept.get(GIVE) ?? '';
+      this.#give = CHOICES.some(({ value }) => value === stored) ? stored : this.upload === 'off' ? 'off' : 'auto';
+      if (this.isConnected && this.getAttribute('src')) this.#ask(this.hasAttribute('autoplay'));
+      else this.#show();
+    });
+  }
+
+  /** Connects when the person has agreed, and wants to see it. */
+  #ask(wanted) {
+    const agreed = !this.hasAttribute('consent') || kept.get(AGREED) === 'yes';
+    this.#at('ask').hidden = agreed;
+    this.#at('start').hidden = wanted || !agreed;
+    if (agreed && wanted) this.#open();
+    this.#show();
+  }
+
+  #agree(give) {
+    if (this.hasAttribute('consent')) kept.set(AGREED, 'yes');
+    if (give) this.#choose(give);
+    this.#ask(true);
+    // The button that had it is gone; keys go on working.
+    this.focus();
+  }
+
+  #open() {
+    const src = this.getAttribute('src');
+    if (!src) return;
+    this.#close();
+    const latency = Number(this.getAttribute('latency')) || undefined;
+    const signal = this.getAttribute('signal') || undefined;
+    const profile = this.getAttribute('profile') || undefined;
+    this.#watch = watch({ src, signal, latency, profile, video: this.#video, ...this.#limits() });
+    this.#watch.on('change', () => this.#show());
+    this.#watch.on('state', state => this.#tell('statechange', state));
+    this.#watch.on('stats', stats => this.#tell('stats', stats));
+    this.#watch.on('event', event => this.#tell('peerevent', event));
+  }
+
+  #close() {
+    const watch = this.#watch;
+    this.#watch = null;
+    watch?.close();
+    for (const id of ['ask', 'start', 'menu']) this.#at(id).hidden = true;
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  #limits() {
+    if (this.#give === 'saver') return { upload: /** @type {const} */ ('off'), maxHeight: SAVER_HEIGHT };
+    if (this.#give === 'off') return { upload: /** @type {const} */ ('off'), maxHeight: undefined };
+    const { upload } = this;
+    return { upload: upload === 'off' ? /** @type {const} */ ('auto') : upload, maxHeight: undefined };
+  }
+
+  #choose(give) {
+    this.#give = give;
+    kept.set(GIVE, give);
+    const { upload, maxHeight } = this.#limits();
+    this.#watch?.setUpload(upload, maxHeight);
+    this.#show();
+  }
+
+  // What is shown.
+
+  #show() {
+    const watch = this.#watch, state = watch?.state, video = this.#video;
+    this.#at('controls').hidden = !watch || !this.hasAttribute('controls');
+    this.#at('notice').hidden = !state?.headline;
+    this.#at('spinner').hidden = !state?.busy;
+    this.#put('headline', state?.headline);
+    this.#put('reason', state?.reason);
+    this.#put('cure', state?.cure);
+    this.#at('again').hidden = !['refused', 'ended'].includes(state?.name ?? '');
+    this.#at('unmute').hidden = !watch?.silenced;
+    this.#at('stage').dataset.state = state?.name ?? '';
+
+    const ready = state?.name === 'playing' || state?.name === 'paused' || state?.name === 'buffering';
+    const paused = video.paused || video.ended;
+    this.#button('toggle', paused ? 'play' : 'pause', paused ? 'Play' : 'Pause');
+    this.#at('toggle').disabled = !ready;
+    const live = Boolean(watch?.live);
+    this.#at('live').classList.toggle('on', live);
+    this.#at('live').disabled = !ready;
+    this.#at('live').setAttribute('aria-label', live ? 'At the live moment' : 'Go to the live moment');
+    const peers = state?.peers ?? 0;
+    this.#put('peers', ready && watch ? [behind(watch), peers === 1 ? '1 peer' : `${peers} peers`, watch.remark].filter(Boolean).join(' · ') : '');
+    const quiet = video.muted || video.volume === 0;
+    this.#button('mute', quiet ? 'silent' : 'sound', quiet ? 'Turn the sound on' : 'Mute');
+    if (Number(this.#at('volume').value) !== (video.muted ? 0 : video.volume)) this.#at('volume').value = video.muted ? 0 : video.volume;
+    const full = document.fullscreenElement === this;
+    this.#button('full', full ? 'narrow' : 'wide', full ? 'Leave full screen' : 'Full screen');
+    if (!this.#at('menu').hidden) this.#showMenu();
+  }
+
+  #showMenu() {
+    for (const input of this.#inputs()) input.checked = input.value === this.#give;
+    const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
+    this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. A change connects anew.`);
+  }
+
+  #put(id, text = '') {
+    // Writing the same again would be read out again.
+    if (this.#at(id).textContent !== text) this.#at(id).textContent = text;
+  }
+
+  #button(id, name, label) {
+    icon(this.#at(id), name);
+    if (this.#at(id).getAttribute('aria-label') !== label) this.#at(id).setAttribute('aria-label', label);
+  }
+
+  // What is done.
+
+  #listen() {
+    const on = (id, act) => this.#at(id).addEventListener('click', act);
+    on('toggle', () => this.#toggle());
+    on('live', () => this.#watch?.goLive());
+    on('mute', () => this.#mute());
+    on('unmute', () => this.#mute());
+    on('full', () => this.#full());
+    on('pip', () => this.#pip());
+    on('give', () => this.#menu(this.#at('menu').hidden));
+    on('again', () => this.#watch?.restart());
+    on('big', () => this.#agree(''));
+    on('done', () => this.#menu(false));
+    on('yes', () => this.#agree(''));
+    on('alone', () => this.#agree('off'));
+    this.#at('menu').addEventListener('change', event => this.#choose(event.target.value));
+    this.#at('volume').addEventListener('input', event => this.#volume(Number(event.target.value)));
+    const stage = this.#at('stage');
+    this.#video.addEventListener('click', () => {
+      if (!this.#at('menu').hidden) return this.#menu(false);
+      // A touch brings the controls first.
+      const idle = stage.classList.contains('idle') && matchMedia('(pointer: coarse)').matches;
+      if (this.hasAttribute('controls') && !idle) this.#toggle();
+    });
+    this.#video.addEventListener('dblclick', () => this.hasAttribute('controls') && this.#full());
+    this.#video.addEventListener('volumechange', () => this.#show());
+    stage.addEventListener('keydown', event => this.#key(event));
+    for (const event of ['pointermove', 'pointerdown', 'focusin']) stage.addEventListener(event, () => this.#awake());
+    this.addEventListener('fullscreenchange', () => this.#show());
+  }
+
+  #toggle() {
+    if (this.#video.paused) this.play();
+    else this.pause();
+    this.#show();
+  }
+
+  #mute() {
+    this.#video.muted = !this.#video.muted;
+    if (!this.#video.muted && this.#video.volume === 0) this.#video.volume = 0.5;
+  }
+
+  #volume(value) {
+    this.#video.volume = Math.min(1, Math.max(0, value));
+    this.#video.muted = this.#video.volume === 0;
+  }
+
+  async #full() {
+    try {
+      if (document.fullscreenElement) await document.exitFullscreen();
+      else if (this.requestFullscreen) await this.requestFullscreen();
+      else /** @type {any} */ (this.#video).webkitEnterFullscreen?.();
+    } catch { /* refused by the browser or a person: it stays as it is */ }
+  }
+
+  async #pip() {
+    try {
+      if (document.pictureInPictureElement) await document.exitPictureInPicture();
+      else await this.#video.requestPictureInPicture();
+    } catch { /* as above */ }
+  }
+
+  #menu(open) {
+    this.#at('menu').hidden = !open;
+    this.#at('give').setAttribute('aria-expanded', String(open));
+    if (open) {
+      this.#showMenu();
+      this.#inputs().find(input => input.checked)?.focus();
+    } else this.#at('give').focus();
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.hasAttribute('controls')) return;
+    const { key, target } = event;
+    if (key === 'Escape' && !this.#at('menu').hidden) return this.#menu(false);
+    // A focused control keeps the keys it has by itself.
+    if (target.closest('input') || (key === ' ' && target.closest('button'))) return;
+    const step = value => this.#volume((this.#video.muted ? 0 : this.#video.volume) + value);
+    const keys = {
+      ' ': () => this.#toggle(), k: () => this.#toggle(), l: () => this.#watch?.goLive(), m: () => this.#mute(),
+      f: () => this.#full(), p: () => this.#pip(), ArrowUp: () => step(0.1), ArrowDown: () => step(-0.1),
+    };
+    const act = keys[key.length === 1 ? key.toLowerCase() : key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  #awake() {
+    const stage = this.#at('stage');
+    stage.classList.remove('idle');
+    clearTimeout(this.#fade);
+    this.#fade = setTimeout(() => stage.classList.toggle('idle', !this.#video.paused && this.#at('menu').hidden), FADE_MS);
+  }
+}
+
+function behind({ live, behind }) {
+  return live || behind === null || behind < 1 ? '' : `−${behind.toFixed(0)} s`;
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+if (!customElements.get('beacon-player')) customElements.define('beacon-player', BeaconPlayer);

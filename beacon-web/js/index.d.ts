@@ -1,0 +1,145 @@
+/** What a viewer passes on at most: 'auto' is all that its links carry, but nothing on metered connections and a low
+ * battery where the browser tells; 'off' is nothing; a number is kbit/s. */
+export type Upload = 'auto' | 'off' | number;
+
+export interface WatchOptions {
+  /** The broadcast: its name at the signaling server, or a ticket (`beacon1…`). */
+  src: string;
+  /** The signaling server, `wss://…`; without it the server of the page, at `/ws`. */
+  signal?: string;
+  /** Where it is shown. Without it the page relays and shows nothing. */
+  video?: HTMLVideoElement;
+  /** 'auto' unless told. */
+  upload?: Upload;
+  /** Seconds to stay behind the newest media, where it is to be more than what plays smoothly. */
+  latency?: number;
+  /** 'live' (unless told), 'low-latency' or 'ephemeral'. */
+  profile?: string;
+  /** The best rendition not taller than this; what the screen can show, unless told. */
+  maxHeight?: number;
+  /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
+  identity?: Uint8Array;
+  /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */
+  iceServers?: RTCIceServer[];
+}
+
+export interface State {
+  name: 'connecting' | 'playing' | 'paused' | 'buffering' | 'ended' | 'refused';
+  /** For a person; empty while all is well. `reason` is the cause of a refusal too. */
+  headline: string;
+  reason: string;
+  cure: string;
+  /** Something is under way. */
+  busy: boolean;
+  /** Connected peers. */
+  peers: number;
+}
+
+/** A neighbour. Bytes are media, counted since it is known. */
+export interface LinkStats {
+  peer: string;
+  origin: boolean;
+  rtt_us: number;
+  score: number;
+  received: number;
+  sent: number;
+  parent_of: number;
+  child_of: number;
+}
+
+/** Counters since the start, as `viewer --stats` writes them; these and more. */
+export interface Stats {
+  bytes_from_origin: number;
+  bytes_from_peers: number;
+  bytes_uploaded: number;
+  segments_expected: number;
+  segments_delivered: number;
+  segments_missed: number;
+  startup_ms: number;
+  latency_ms: { p50: number; p95: number; p99: number };
+  stalls: number;
+  hops_max: number;
+  peers: number;
+  parents: number;
+  children: number;
+  role: string;
+  links: LinkStats[];
+  [counter: string]: unknown;
+}
+
+export interface Track {
+  id: number;
+  kind: 'video' | 'audio';
+  codec: string;
+  mime: string;
+  name: string;
+  bitrate: number;
+  width?: number;
+  height?: number;
+  rate?: number;
+  channels?: number;
+}
+
+/** What happened in the mesh: `name` is 'peer', 'peer-left', 'started', 'reparented', 'missed', 'signal-lost' and others. */
+export interface PeerEvent {
+  name: string;
+  text: string;
+  peer?: string;
+  [detail: string]: unknown;
+}
+
+export interface Events {
+  state: State;
+  /** Once per second. */
+  stats: Stats;
+  tracks: Track[];
+  event: PeerEvent;
+  /** Something that is shown may differ: at most some ten times per second. */
+  change: undefined;
+  close: undefined;
+}
+
+/** A running watch. It ends with the page, or with `close`. */
+export interface Watch {
+  readonly state: State;
+  readonly stats: Stats | null;
+  /** The tracks that are shown. */
+  readonly tracks: Track[];
+  /** What is left out though the rest plays, in words; empty when nothing is. */
+  readonly remark: string;
+  readonly upload: Upload;
+  /** Seconds behind the newest media that is here; null before the first picture. */
+  readonly behind: number | null;
+  /** Times the picture stood still. */
+  readonly stalls: number;
+  /** It plays at the live edge. */
+  readonly live: boolean;
+  /** The sound is off because the browser allows none before a person has touched the page. */
+  readonly silenced: boolean;
+  /** Calls `listener` until the returned function is called. */
+  on<K extends keyof Events>(name: K, listener: (detail: Events[K]) => void): () => void;
+  play(): void;
+  pause(): void;
+  goLive(): void;
+  /** Passes on more or less from now on. Connects anew. */
+  setUpload(upload: Upload, maxHeight?: number): void;
+  /** Connects anew, also after an end or a refusal. */
+  restart(): void;
+  close(): void;
+}
+
+export interface Support {
+  /** It can receive and pass on. */
+  relay: boolean;
+  /** It can show pictures too. */
+  play: boolean;
+  /** Where media is buffered. */
+  media: 'worker' | 'page' | 'none';
+  /** What it lacks, in words. */
+  missing: string[];
+}
+
+/** Watches a broadcast, and relays it. Never throws: what goes wrong is a state of its own. */
+export function watch(options: WatchOptions): Watch;
+/** What this browser can do; starts nothing. */
+export function support(): Support;

@@ -1,0 +1,177 @@
+// Fragments of MP4 into Media Source Extensions, in a worker or in a page. What is shown is steered elsewhere (player.js).
+
+/** Seconds of the past that stay buffered: a paused or hidden player costs no more. */
+const KEEP = 30;
+/** Trimming waits until this much more has gathered. */
+const TRIM_STEP = 5;
+/** What may wait to be appended; beyond it everything starts anew. */
+const QUEUE_MAX = 256, QUEUE_BYTES_MAX = 48 << 20;
+
+/** Safari on phones has the managed one only. */
+const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
+
+/** Where media can be buffered: off the main thread where the browser can. */
+export const place = !Source ? 'none' : Source.canConstructInDedicatedWorker ? 'worker' : 'page';
+
+/** One codec string per family that MP4 holds. */
+const FAMILIES = [
+  'video/mp4; codecs="avc1.42E01E"', 'video/mp4; codecs="vp09.00.31.08"', 'video/mp4; codecs="av01.0.05M.08"',
+  'video/mp4; codecs="hvc1.1.6.L93.B0"', 'audio/mp4; codecs="opus"', 'audio/mp4; codecs="mp4a.40.2"',
+];
+
+/** The families that this browser plays, as the beginnings of codec strings. */
+export function playable() {
+  return FAMILIES.filter(mime => Source.isTypeSupported(mime)).map(mime => /"([a-z0-9]+)/.exec(mime)[1]);
+}
+
+/**
+ * @typedef {object} Feed
+ * @property {string} mime
+ * @property {boolean} video
+ * @property {SourceBuffer | null} buffer
+ * @property {(Uint8Array | {mime: string})[]} queue
+ * @property {number} bytes      in the queue
+ * @property {Uint8Array | null} init
+ * @property {boolean} fresh     nothing was appended yet: it begins with the init segment and a keyframe
+ */
+
+export class Buffers {
+  #say;
+  /** @type {MediaSource | null} */
+  #source = null;
+  /** @type {Map<number, Feed>} */
+  #feeds = new Map();
+  #ending = false;
+
+  /**
+   * `say` is given {type: 'source', source}, {type: 'chosen', tracks, remark}, {type: 'refused', reason} and
+   * {type: 'broken', reason}; after the last, `reset` starts anew.
+   * @param {(message: any) => void} say
+   */
+  constructor(say) {
+    this.#say = say;
+  }
+
+  /** Takes what the engine says; what is no media is passed over. @param {any} message */
+  take(message) {
+    switch (message.type) {
+      case 'tracks': return this.#choose(message.tracks);
+      case 'fragment': return this.#fragment(message);
+      case 'end':
+        this.#ending = !message.reason;
+        return this.#finish();
+    }
+  }
+
+  /** Drops what there is and goes on at the next keyframe. */
+  reset() {
+    for (const feed of this.#feeds.values()) Object.assign(feed, { buffer: null, queue: [], bytes: 0, fresh: true });
+    this.#open();
+  }
+
+  #choose(tracks) {
+    const problems = [];
+    const usable = tracks.filter(track => {
+      const why = track.refused ?? (Source.isTypeSupported(track.mime) ? null
+        : `This browser cannot play ${track.codec} (${track.kind === 'video' ? 'picture' : 'sound'}).`);
+      if (why) problems.push(why);
+      return !why;
+    });
+    const chosen = ['video', 'audio'].map(kind => usable.find(track => track.kind === kind)).filter(Boolean);
+    if (!chosen.length) return this.#say({ type: 'refused', reason: problems.join(' ') || 'The broadcast has no tracks.' });
+    this.#say({ type: 'chosen', tracks: chosen, remark: problems.join(' ') });
+    const kept = this.#source && chosen.length === this.#feeds.size
+      && chosen.every(track => this.#retype(this.#feeds.get(track.id), track.mime));
+    if (kept) return;
+    this.#feeds = new Map(chosen.map(({ id, kind, mime }) =>
+      [id, { mime, video: kind === 'video', buffer: null, queue: [], bytes: 0, init: null, fresh: true }]));
+    this.#open();
+  }
+
+  /** Another codec string in the same buffer, where the browser can. */
+  #retype(feed, mime) {
+    if (!feed || feed.mime === mime) return Boolean(feed);
+    if (!feed.buffer?.changeType) return false;
+    feed.mime = mime;
+    feed.queue.push({ mime });
+    return true;
+  }
+
+  #open() {
+    const source = new Source();
+    this.#source = source;
+    source.addEventListener('sourceopen', () => {
+      if (source !== this.#source) return;
+      try {
+        for (const feed of this.#feeds.values()) {
+          const buffer = source.addSourceBuffer(feed.mime);
+          feed.buffer = buffer;
+          buffer.addEventListener('updateend', () => this.#pump(feed, buffer));
+          buffer.addEventListener('error', () => source === this.#source && this.#broken('a segment could not be read'));
+        }
+      } catch (error) {
+        return this.#say({ type: 'refused', reason: `This browser cannot play the broadcast: ${error.message}.` });
+      }
+      for (const feed of this.#feeds.values()) this.#pump(feed, feed.buffer);
+    }, { once: true });
+    this.#say({ type: 'source', source });
+  }
+
+  #broken(reason) {
+    this.#source = null;
+    this.#say({ type: 'broken', reason });
+  }
+
+  #fragment({ track, init, data, keyframe }) {
+    const feed = this.#feeds.get(track);
+    if (!feed) return;
+    if (init) feed.init = init;
+    if (!this.#source || !feed.init || (feed.fresh && feed.video && !keyframe)) return;
+    if (init || feed.fresh) this.#queue(feed, feed.init);
+    feed.fresh = false;
+    this.#queue(feed, data);
+    if (feed.queue.length > QUEUE_MAX || feed.bytes > QUEUE_BYTES_MAX) return this.reset();
+    this.#pump(feed, feed.buffer);
+  }
+
+  #queue(feed, data) {
+    feed.queue.push(data);
+    feed.bytes += data.byteLength;
+  }
+
+  #pump(feed, buffer) {
+    if (!buffer || buffer !== feed.buffer || buffer.updating || this.#source?.readyState !== 'open') return;
+    if (trim(buffer, KEEP + TRIM_STEP, KEEP)) return;
+    const item = feed.queue.shift();
+    if (!item) return this.#finish();
+    try {
+      if (item.mime) {
+        buffer.changeType(item.mime);
+        return this.#pump(feed, buffer);
+      }
+      buffer.appendBuffer(item);
+      feed.bytes -= item.byteLength;
+    } catch (error) {
+      if (error.name !== 'QuotaExceededError') return this.#broken(error.message);
+      feed.queue.unshift(item);
+      if (!trim(buffer, 2 * TRIM_STEP, TRIM_STEP)) this.#broken('the browser has no room for a group');
+    }
+  }
+
+  #finish() {
+    const feeds = [...this.#feeds.values()];
+    if (!this.#ending || this.#source?.readyState !== 'open') return;
+    if (feeds.some(feed => feed.queue.length || feed.buffer?.updating)) return;
+    this.#source.endOfStream();
+  }
+}
+
+/** Lets go of what is older than `keep` seconds, once there is more than `limit`. */
+function trim(buffer, limit, keep) {
+  const { buffered } = buffer, last = buffered.length - 1;
+  if (last < 0) return false;
+  const edge = buffered.end(last);
+  if (edge - buffered.start(0) <= limit) return false;
+  buffer.remove(0, edge - keep);
+  return true;
+}

@@ -1,0 +1,266 @@
+// A video element, kept close to the live edge. Times are seconds of media time.
+
+/** Reserve beyond one segment, at least and at most; each stall adds a step. */
+const RESERVE_MIN = 0.3, RESERVE_MAX = 3, RESERVE_STEP = 0.25;
+/** A stall-free time after which a step of reserve is given back. */
+const CALM_MS = 30_000;
+/** Behind the target by more than this: seek instead of playing faster. */
+const BEHIND_MAX = 1.5;
+/** Between two such seeks, at least and at most: a device that decodes too slowly gains nothing by them. */
+const JUMP_MIN_MS = 3000, JUMP_MAX_MS = 30_000;
+/** A picture that stands still for so long though there is media gets a push. */
+const STUCK_MS = 1500;
+const TICK_MS = 250;
+
+export class Player {
+  #video;
+  #changed;
+  #broken;
+  #latency;
+  #url = '';
+  #timer = 0;
+  #listening = new AbortController();
+  #ending = false;
+  /** End of what is buffered, and where the stretch that it ends began. */
+  #edge = 0;
+  #stretch = 0;
+  #segment = 0.1;
+  #reserve = 0;
+  #calmSince = 0;
+  #moved = { at: 0, time: 0 };
+  #pushes = 0;
+  #jumps = { next: 0, pause: JUMP_MIN_MS };
+
+  /** Playing has begun. */
+  started = false;
+  /** It stays at the live edge, for as long as nobody pauses. */
+  following = true;
+  /** The browser allows no sound before a person has touched the page. */
+  silenced = false;
+  /** The browser starts nothing by itself. */
+  blocked = false;
+  stalls = 0;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {{latency?: number, changed: () => void, broken: (reason: string) => void}} options
+   *   latency: seconds to stay behind the newest media, when it is to be more than what plays smoothly
+   */
+  constructor(video, { latency = 0, changed, broken }) {
+    this.#video = video;
+    this.#latency = latency;
+    this.#changed = changed;
+    this.#broken = broken;
+    const { signal } = this.#listening;
+    for (const event of ['playing', 'pause', 'seeked', 'timeupdate', 'ended'])
+      video.addEventListener(event, () => changed(), { signal });
+    video.addEventListener('waiting', () => this.#stalled(), { signal });
+    video.addEventListener('error', () => broken(video.error?.message || 'unknown reason'), { signal });
+    document.addEventListener('visibilitychange', () => this.#seen(), { signal });
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Shows what is buffered elsewhere: a handle from a worker, or a source of this page. @param {any} source */
+  attach(source) {
+    const video = this.#video;
+    this.#detach();
+    if (globalThis.ManagedMediaSource && !globalThis.MediaSource) video.disableRemotePlayback = true;
+    if (globalThis.MediaSourceHandle && source instanceof globalThis.MediaSourceHandle) video.srcObject = /** @type {any} */ (source);
+    else video.src = this.#url = URL.createObjectURL(source);
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.#listening.abort();
+    this.#detach();
+  }
+
+  #detach() {
+    const video = this.#video;
+    this.started = false;
+    this.#edge = 0;
+    if (video.srcObject) video.srcObject = null;
+    if (video.hasAttribute('src')) {
+      video.removeAttribute('src');
+      video.load();
+    }
+    URL.revokeObjectURL(this.#url);
+  }
+
+  /** Nothing more comes. */
+  end() {
+    this.#ending = true;
+    this.#tick();
+  }
+
+  play() {
+    const video = this.#video;
+    this.blocked = false;
+    if (this.started && !this.#inside()) this.goLive();
+    video.play().catch(error => {
+      if (error.name !== 'NotAllowedError') return;
+      if (video.muted) this.blocked = true;
+      else {
+        video.muted = this.silenced = true;
+        this.play();
+      }
+      this.#changed();
+    });
+  }
+
+  pause() {
+    this.following = false;
+    this.#video.pause();
+  }
+
+  goLive() {
+    this.following = true;
+    if (this.#end > 0) this.#jump(this.#end - this.target);
+    if (this.#video.paused) this.#video.play().catch(() => this.#changed());
+    this.#changed();
+  }
+
+  /** Seconds behind the newest media that is here. */
+  get behind() {
+    return Math.max(0, this.#end - this.#video.currentTime);
+  }
+
+  /** How far from the edge it aims to play: a segment, and a reserve that stalls have taught. */
+  get target() {
+    return Math.max(this.#latency, this.#segment + Math.max(this.#reserve, RESERVE_MIN, 2 * this.#segment));
+  }
+
+  get #end() {
+    const { buffered } = this.#video;
+    return buffered.length ? buffered.end(buffered.length - 1) : 0;
+  }
+
+  // Browsers stop the picture of a hidden muted tab; the worker goes on, and what came meanwhile is behind us.
+  #seen() {
+    if (document.hidden || !this.started) return;
+    this.#moved.at = performance.now();
+    if (this.following && this.behind > this.target + BEHIND_MAX) this.goLive();
+  }
+
+  #tick() {
+    if (document.hidden && this.started) return;
+    this.#measure();
+    if (!this.started) this.#begin();
+    else if (!this.#video.paused) {
+      if (!this.#seeking()) this.#cross();
+      this.#push();
+    }
+    this.#changed();
+  }
+
+  /** The first picture: as soon as there is a target's worth of media, or all there will be. */
+  #begin() {
+    const { buffered } = this.#video;
+    // Holes count: they are crossed, and behind a busy encoder there may be one every second.
+    if (!buffered.length || (this.#end - buffered.start(0) < this.target && !this.#ending)) return;
+    this.started = true;
+    this.following = true;
+    this.#calmSince = performance.now();
+    this.#jump(this.#end - this.target);
+    this.play();
+  }
+
+  /** Goes to a time, or to the first there is after it: a seek into a hole would wait for ever. */
+  #jump(time) {
+    const { buffered } = this.#video;
+    for (let i = 0; i < buffered.length; i++) {
+      if (time < buffered.end(i) - 0.15 || i === buffered.length - 1) {
+        this.#video.currentTime = Math.max(time, buffered.start(i) + 0.01);
+        return;
+      }
+    }
+  }
+
+  /** A seek is under way that what is buffered can end. */
+  #seeking() {
+    return this.#video.seeking && this.#inside();
+  }
+
+  #inside() {
+    const { buffered, currentTime } = this.#video;
+    for (let i = 0; i < buffered.length; i++)
+      if (currentTime >= buffered.start(i) - 0.1 && currentTime <= buffered.end(i)) return true;
+    return false;
+  }
+
+  /** Learns from an edge that has moved, and steers towards the target. */
+  #measure() {
+    const video = this.#video, { buffered } = video, edge = this.#end, step = edge - this.#edge;
+    if (Math.abs(step) < 0.001) return;
+    // A segment is what the edge moves by, holes and what a throttled timer has missed aside.
+    const stretch = buffered.length ? buffered.start(buffered.length - 1) : 0;
+    const whole = this.#edge > 0 && (stretch === this.#stretch || this.#edge > stretch);
+    if (whole && step > 0 && step < RESERVE_MAX) this.#segment = Math.max(step, this.#segment * 0.95);
+    this.#edge = edge;
+    this.#stretch = stretch;
+    if (!this.started || video.paused || this.#seeking() || !this.following) {
+      if (!this.following) video.playbackRate = 1;
+      return;
+    }
+    if (performance.now() - this.#calmSince > CALM_MS) {
+      this.#reserve = Math.max(0, this.#reserve - RESERVE_STEP);
+      this.#pushes = 0;
+      this.#calmSince = performance.now();
+    }
+    const over = edge - video.currentTime - this.target;
+    if (this.#ending) video.playbackRate = 1;
+    else if (over > BEHIND_MAX && this.#mayJump()) this.#jump(edge - this.target);
+    else video.playbackRate = over > 0.6 ? 1.08 : over > 0.15 ? 1.03 : over < -0.2 ? 0.96 : 1;
+  }
+
+  /** Whether it is time to seek to the edge again. */
+  #mayJump() {
+    const now = performance.now(), jumps = this.#jumps;
+    if (now < jumps.next) return false;
+    jumps.pause = now - jumps.next < jumps.pause ? Math.min(2 * jumps.pause, JUMP_MAX_MS) : JUMP_MIN_MS;
+    jumps.next = now + jumps.pause;
+    return true;
+  }
+
+  #stalled() {
+    const video = this.#video;
+    if (this.started && !document.hidden && !video.seeking && !this.#ending && this.behind < 0.2) {
+      this.stalls += 1;
+      this.#calmSince = performance.now();
+      if (this.following)
+        this.#reserve = Math.min(RESERVE_MAX, Math.max(this.#reserve, RESERVE_MIN, 2 * this.#segment) + RESERVE_STEP);
+    }
+    this.#tick();
+  }
+
+  /** Over a hole in what is buffered: always forward, so it cannot loop. */
+  #cross() {
+    const { buffered, currentTime } = this.#video;
+    for (let i = 0; i < buffered.length; i++) {
+      const start = buffered.start(i);
+      if (currentTime >= start && currentTime < buffered.end(i) - 0.15) return;
+      if (start > currentTime) {
+        if (buffered.end(i) - start < 0.1) continue;
+        this.#video.currentTime = start + 0.01;
+        return;
+      }
+    }
+  }
+
+  /** Media is here and yet time stands still: a push, and if that is no help, from the start. */
+  #push() {
+    const { currentTime } = this.#video, now = performance.now();
+    if (currentTime !== this.#moved.time || this.behind < 0.5) {
+      this.#moved = { at: now, time: currentTime };
+      return;
+    }
+    // A seek takes its time, but one into a hole takes for ever.
+    if (now - this.#moved.at < (this.#video.seeking ? 2 * STUCK_MS : STUCK_MS)) return;
+    this.#moved.at = now;
+    this.#pushes += 1;
+    if (this.#pushes > 3) {
+      this.#pushes = 0;
+      this.#broken('the picture stands still');
+    } else this.#video.currentTime = currentTime + 0.1;
+  }
+}

@@ -1,0 +1,44 @@
+// One broadcast: the player, and what goes on beneath it.
+import '../element.js';
+import { Panel } from './panel.js';
+import { ago, plural } from './format.js';
+
+/** The list tells how many watch. */
+const LIST_MS = 10_000;
+
+const at = id => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const name = query.get('name')?.trim() ?? '', ticket = query.get('ticket')?.trim() ?? '';
+const player = /** @type {import('../element.js').BeaconPlayer} */ (at('player'));
+const panel = new Panel();
+
+if (name || ticket) begin();
+else location.replace('/');
+
+function begin() {
+  at('name').textContent = name || 'By ticket';
+  document.title = `${name || 'Watch'} – Beacon`;
+  for (const attribute of ['latency', 'upload', 'profile', 'consent'])
+    if (query.has(attribute)) player.setAttribute(attribute, query.get(attribute) ?? '');
+  player.addEventListener('stats', ({ detail }) => panel.show(detail, player.watch));
+  player.addEventListener('statechange', ({ detail }) => {
+    document.title = `${detail.name === 'ended' ? 'Ended: ' : ''}${name || 'Watch'} – Beacon`;
+  });
+  player.setAttribute('src', ticket || name);
+  player.focus();
+  about();
+  setInterval(() => document.hidden || about(), LIST_MS);
+}
+
+async function about() {
+  // Decoration: without it the page is as good.
+  const streams = await fetch('/api/streams').then(response => response.json()).catch(() => []);
+  const stream = streams.find(stream => stream.name === name);
+  const [picture] = player.watch?.tracks.filter(track => track.kind === 'video') ?? [];
+  const parts = [
+    stream && plural(stream.viewers, 'viewer'),
+    stream && `live for ${ago(stream.since)}`,
+    picture && `${picture.width} × ${picture.height}`,
+  ];
+  at('about').textContent = parts.filter(Boolean).join(' · ');
+}
