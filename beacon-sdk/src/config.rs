@@ -17,7 +17,8 @@ pub struct Config {
     /// Length of a segment at the origin. Shorter: less delay at the source, more manifests
     /// (about 300 bytes each). 20 ms–4 s. 250 ms live: p95 1.0 s; 500 ms has 1.5 s, 125 ms .7 s and
     /// .8 % more control (`plans/tuning/live-segment.toml`, seeds 1 and 2). 100 ms low latency
-    /// (`plans/tuning/low-latency-segment.toml`).
+    /// (`plans/tuning/low-latency-segment.toml`, seeds 1 to 3: p95 372 ms; 50 ms has 304, 200 ms
+    /// 502).
     pub segment: Duration,
     /// Stripes a broadcast is pushed in, 1–[`STRIPES_MAX`]; chosen by the origin, told in the
     /// description. 8: with 4 or 12 the p95 is a quarter to a third longer
@@ -28,14 +29,15 @@ pub struct Config {
     /// 10 live, 25 low latency (theory.md §2.4; fec_auth.md §0); live, 0 to 20 make no difference
     /// beyond chance (`plans/tuning/live-repair.toml`, seeds 1 and 2).
     pub repair_percent: u8,
-    /// Subscribe to the repair stripe as well (low latency: parent loss must not wait for a pull).
+    /// Subscribe to the repair stripe as well. Low latency does: p95 372 instead of 461 ms, twice
+    /// the duplicates (`plans/tuning/low-latency-push-repair.toml`, seeds 1 to 3).
     pub push_repair: bool,
     /// From capture to the moment a missing segment is given up and told as a gap.
     pub playout: Duration,
     /// How much of the past is kept for others. Memory: this times the bit rate.
     pub window: Duration,
     /// Links this peer keeps open of its own accord. 8: 6 to 12 make no difference beyond chance
-    /// (`plans/tuning/live-links.toml`, seeds 1 and 2).
+    /// (`plans/tuning/live-links.toml`, seeds 1 and 2; `low-latency-links.toml`, 1 to 3).
     pub links_target: u16,
     /// Links this peer has at most; a further comer is told [`CloseReason::Full`].
     ///
@@ -55,7 +57,8 @@ pub struct Config {
     pub plan_interval: Duration,
     /// How long a parent may be late with a symbol before others are asked for it. 400 ms live: 200
     /// to 800 make no difference beyond chance, but in control: 5.1 to 4.3 %
-    /// (`plans/tuning/live-overdue.toml`, seeds 1 and 2).
+    /// (`plans/tuning/live-overdue.toml`, seeds 1 and 2). 60 ms low latency: 120 ms loses .3 % more
+    /// (`plans/tuning/low-latency-overdue.toml`, seeds 1 to 3).
     pub overdue: Duration,
     /// A link that is silent for this long is lost. One that is quiet is pinged at a quarter of
     /// it, another one as often as this, for its round trip.
