@@ -1,7 +1,7 @@
 //! The browser as a peer: what JavaScript sees of Beacon. The README says how it is used; this is
 //! glue, and natively it is empty.
 //!
-//! [`Connector`] lives in the page, [`WebPeer`] in a worker; a `MessagePort` joins them.
+//! `Connector` lives in the page, `WebPeer` in a worker; a `MessagePort` joins them.
 #![cfg(target_family = "wasm")]
 
 #[cfg(feature = "conformance")]
