@@ -84,7 +84,7 @@ async fn too_large_a_message_closes_its_connection_only() {
 #[tokio::test]
 async fn a_flood_waits_its_turn_and_loses_nothing() {
     let server = Running::start(config(|config| {
-        config.rate = 50;
+        config.rate = 20;
         config.burst = 10;
     }))
     .await;
@@ -95,14 +95,14 @@ async fn a_flood_waits_its_turn_and_loses_nothing() {
     }
     let (code, message) = flood.until_error().await;
     assert_eq!(code, ErrorCode::Rate);
-    assert!(message.contains("50"), "{message}");
+    assert!(message.contains("20"), "{message}");
     for number in 0..100u8 {
         assert_eq!(reader.until_signal().await, (id(2), vec![number]));
     }
     let page = server.get("/metrics").await.1;
     let throttled =
         page.lines().find_map(|line| line.strip_prefix("beacon_signal_throttled_total "));
-    assert!(throttled.unwrap().parse::<u64>().unwrap() >= 1, "{page}");
+    assert!(throttled.unwrap().parse::<u64>().unwrap() >= 50, "{page}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Processes, their files, and what can be read from those.
 
 use beacon_mux::Reader;
+use beacon_sdk::media::Track;
 use beacon_sdk::{Stats, TrackId};
 use beacon_signal::{Config, Server};
 use std::collections::BTreeMap;
@@ -136,10 +137,25 @@ impl Stage {
         std::fs::read(self.path(&format!("{name}.mp4"))).unwrap()
     }
 
+    fn reader(&self, name: &str) -> Reader<impl std::io::Read + std::io::Seek> {
+        let file = std::fs::File::open(self.path(&format!("{name}.mp4"))).unwrap();
+        Reader::open(std::io::BufReader::new(file)).unwrap()
+    }
+
+    /// How long each track of a recording is, in whole seconds.
+    pub fn seconds(&self, name: &str) -> Vec<u64> {
+        let reader = self.reader(name);
+        let length = |track: &Track| {
+            let samples = reader.samples(track.id);
+            let (first, last) = (samples.first().unwrap(), samples.last().unwrap());
+            (last.dts - first.dts) / u64::from(track.timescale)
+        };
+        reader.tracks().iter().map(length).collect()
+    }
+
     /// Every object of a recording.
     pub fn objects(&self, name: &str) -> Objects {
-        let file = std::fs::File::open(self.path(&format!("{name}.mp4"))).unwrap();
-        let mut reader = Reader::open(std::io::BufReader::new(file)).unwrap();
+        let mut reader = self.reader(name);
         let mut objects = Objects::new();
         while let Some(object) = reader.next_object().unwrap() {
             objects.entry(object.track).or_default().push((object.dts, object.data.to_vec()));
