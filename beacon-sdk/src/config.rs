@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub const STRIPES_MAX: u8 = 16;
 /// Hops a stripe may take from the origin (DESIGN §6).
 pub const DEPTH_MAX: u8 = 7;
+/// Stripe subscriptions that a peer serves at most, whatever its uplink: beyond that no weight
+/// (SPEC.md, "Slots") tells peers apart.
+pub const SLOTS_MAX: u16 = 240;
 
 /// How a peer behaves. Start from a [`Profile`], change what must differ, let [`Config::check`]
 /// tell what does not fit together.
@@ -47,10 +50,13 @@ pub struct Config {
     /// a third more p95, for weak peers stay near it (`plans/tuning/live-fanout.toml`, seeds 1
     /// and 2).
     pub fanout: u16,
-    /// Stripe subscriptions a viewer serves in all. Half of them go to its home stripe, in which
-    /// it is interior; the rest is spread over the other stripes. (Guess: twice the stream.)
+    /// Stripe subscriptions that a viewer without an upload limit believes it can serve before it
+    /// knows, 0 to [`SLOTS_MAX`]; then as many as its uplink is found to carry; with 0 it never takes
+    /// children. Half of them go to its home stripe, in which it is interior; the rest is spread over the other stripes. (Guess:
+    /// twice the stream.)
     pub push_slots: u16,
-    /// Upload limit in bits per second over all links; `None` is what the links carry.
+    /// Upload limit in bits per second over all links, symbols only; `None` is what the links carry.
+    /// With a limit, as many subscriptions are served as fit into it.
     pub upload_bps: Option<u64>,
     /// How often the scheduler is asked while something is missing. 50 ms live: 25 to 100 make no
     /// difference beyond chance (`plans/tuning/live-plan.toml`, seeds 1 and 2).

@@ -21,7 +21,7 @@ pub mod ticket;
 mod time;
 pub mod wire;
 
-pub use config::{Config, ConfigError, DEPTH_MAX, Profile, STRIPES_MAX};
+pub use config::{Config, ConfigError, DEPTH_MAX, Profile, SLOTS_MAX, STRIPES_MAX};
 pub use engine::Engine;
 pub use event::{Event, Offence};
 pub use id::{BroadcastId, PeerId, SegmentId, TrackId};

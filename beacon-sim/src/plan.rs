@@ -114,8 +114,11 @@ pub struct Overrides {
     pub links_max: Option<u16>,
     /// [`Config::fanout`].
     pub fanout: Option<u16>,
-    /// [`Config::push_slots`] of every viewer, instead of what its uplink allows.
+    /// [`Config::push_slots`] of every viewer; counts where no limit is told.
     pub push_slots: Option<u16>,
+    /// Whether peers are told what their uplink carries ([`Config::upload_bps`]); true if absent.
+    /// Otherwise they find out.
+    pub upload_told: Option<bool>,
     /// [`Config::plan_interval`] in ms.
     pub plan_ms: Option<u64>,
     /// [`Config::overdue`] in ms.
@@ -513,24 +516,23 @@ impl Plan {
         let mut config = self.config();
         config.links_max = self.origin.links.unwrap_or(config.links_max);
         config.links_target = config.links_target.min(config.links_max);
-        config.upload_bps = Some(usable(self.origin.up));
+        config.upload_bps = self.told(self.origin.up);
         config
     }
 
-    /// The configuration of a viewer with this access link: it is told what its uplink carries,
-    /// and serves as many stripes as fit into 85 % of it (theory.md §3).
+    /// The configuration of a viewer with this access link.
     #[must_use]
     pub fn viewer_config(&self, access: &Access) -> Config {
         let mut config = self.config();
-        let rate = self.stream.mbit + f64::from(self.stream.audio_kbit) / 1000.0;
-        let slots = 0.85 * f64::from(config.stripes) * access.up / rate;
-        config.push_slots = self.engine.push_slots.unwrap_or(slots as u16);
-        config.upload_bps = Some(usable(access.up));
+        config.push_slots = self.engine.push_slots.unwrap_or(config.push_slots);
+        config.upload_bps = self.told(access.up);
         config
     }
-}
 
-/// What of an uplink is left for symbols, bit/s: the rest is packet overhead and control.
-fn usable(mbit: f64) -> u64 {
-    (mbit * 1e6 * 0.9) as u64
+    /// What of an uplink is left for symbols, bit/s: the rest is packet overhead and control. Who
+    /// gives nothing knows that, told or not.
+    fn told(&self, mbit: f64) -> Option<u64> {
+        let tell = self.engine.upload_told.unwrap_or(true) || mbit == 0.0;
+        tell.then_some((mbit * 1e6 * 0.9) as u64)
+    }
 }

@@ -18,7 +18,7 @@ pub(super) const CLOSED: u8 = u8::MAX;
 
 /// How many stripe subscriptions a peer serves, and where: half of them in its home stripe, in
 /// which it is interior, the rest spread over the others.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) struct Capacity {
     home: u8,
     slots: u16,
@@ -109,8 +109,47 @@ impl Children {
         self.stripes.iter().map(Vec::len).sum()
     }
 
+    /// Places in a stripe. The origin spreads what it has evenly: every stripe begins with it.
     fn limit(&self, stripe: u8) -> usize {
-        usize::from(self.fanout.unwrap_or_else(|| self.own.children(stripe)))
+        let each = self.own.slots / (self.own.others + 1);
+        let even = |fanout: u16| fanout.min(each).max(1);
+        usize::from(self.fanout.map_or_else(|| self.own.children(stripe), even))
+    }
+
+    /// Takes up to so many from now on.
+    pub(super) fn resize(&mut self, own: Capacity) {
+        self.own = own;
+    }
+
+    /// No stripe but the last has room, which is the repair stripe.
+    pub(super) fn full(&self) -> bool {
+        let stripes = (0_u8..).zip(&self.stripes[..self.stripes.len() - 1]);
+        stripes.into_iter().all(|(stripe, _)| !self.room(stripe))
+    }
+
+    /// Gives notice to the weakest where there are more than places; whom, in which stripe.
+    pub(super) fn shed(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+        let mut shed = Vec::new();
+        loop {
+            let staying = |s: &Vec<Child>| s.iter().filter(|c| c.notice.is_none()).count();
+            let all: usize = self.stripes.iter().map(staying).sum();
+            let over = |stripe: u8, count: usize| {
+                count > self.limit(stripe)
+                    || self.fanout.is_none() && all > usize::from(self.own.slots)
+            };
+            let fullest = (0_u8..)
+                .zip(&self.stripes)
+                .map(|(stripe, children)| (staying(children), stripe))
+                .filter(|(count, stripe)| *count > 0 && over(*stripe, *count))
+                .filter_map(|(count, stripe)| Some((count, stripe, self.weakest(stripe)?.key)))
+                .max();
+            let Some((_, stripe, key)) = fullest else { return shed };
+            let child = self.stripes[usize::from(stripe)].iter_mut().find(|c| c.key == key);
+            if let Some(child) = child {
+                child.notice = Some(now + NOTICE);
+            }
+            shed.push((stripe, key));
+        }
     }
 
     /// Whether another child finds an empty place.
@@ -118,8 +157,8 @@ impl Children {
         let staying = |child: &&Child| child.notice.is_none();
         let Some(children) = self.stripes.get(usize::from(stripe)) else { return false };
         let all: usize = self.stripes.iter().map(|s| s.iter().filter(staying).count()).sum();
-        let slots = self.fanout.is_some() || all < usize::from(self.own.slots);
-        slots && children.iter().filter(staying).count() < self.limit(stripe)
+        (self.fanout.is_some() || all < usize::from(self.own.slots))
+            && children.iter().filter(staying).count() < self.limit(stripe)
     }
 
     /// The one that would make room, unless one is about to already.
@@ -175,6 +214,19 @@ impl Children {
         Place::TakenFrom(leaving)
     }
 
+    /// A child can serve more or less than it could; whether that is news for those who want its
+    /// place.
+    pub(super) fn reweigh(&mut self, key: PeerKey, capacity: Capacity) -> bool {
+        let mut new = false;
+        for (stripe, children) in (0_u8..).zip(&mut self.stripes) {
+            for child in children.iter_mut().filter(|child| child.key == key) {
+                new |= child.weight != capacity.weight(stripe);
+                child.weight = capacity.weight(stripe);
+            }
+        }
+        new
+    }
+
     /// A child has another parent for what is captured from `until` on.
     pub(super) fn leave(&mut self, stripe: u8, key: PeerKey, until: Instant, now: Instant) {
         if until == Instant::ZERO {
@@ -221,7 +273,36 @@ mod tests {
     const ALL: Instant = Instant::ZERO;
 
     fn origin(fanout: u16) -> Children {
-        Children::new(9, Some(fanout), Capacity::of(0, 0, 8))
+        Children::new(9, Some(fanout), Capacity::of(0, 240, 8))
+    }
+
+    #[test]
+    fn an_origin_begins_every_stripe_and_more_as_its_uplink_allows() {
+        let mut children = origin(3);
+        for slots in [0, 8, 17, 24, 240] {
+            children.resize(Capacity::of(0, slots, 8));
+            assert!((0..9).all(|s| children.limit(s) == usize::from((slots / 8).clamp(1, 3))));
+        }
+    }
+
+    #[test]
+    fn those_beyond_are_given_notice_the_weakest_first() {
+        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
+        for (key, weight) in [(1, 5), (2, 1), (3, 3)] {
+            assert_eq!(children.adopt(0, PeerKey(key), (weight, ALL), NOW), Place::Taken);
+        }
+        assert_eq!(children.adopt(4, PeerKey(3), (3, ALL), NOW), Place::Taken);
+        assert_eq!(children.shed(NOW), []);
+        children.resize(Capacity::of(0, 2, 8));
+        // One at a time of each stripe.
+        assert_eq!(children.shed(NOW), [(0, PeerKey(2)), (4, PeerKey(3))]);
+        assert_eq!(children.shed(NOW), []);
+        children.expire(NOW + NOTICE);
+        assert_eq!(children.shed(NOW + NOTICE), [(0, PeerKey(3))]);
+        children.expire(NOW + NOTICE * 2);
+        assert_eq!(children.shed(NOW + NOTICE * 2), []);
+        assert_eq!(children.of(0).collect::<Vec<_>>(), [PeerKey(1)]);
+        assert!(!children.full());
     }
 
     #[test]

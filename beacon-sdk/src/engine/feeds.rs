@@ -155,6 +155,15 @@ impl Feeds {
         }
     }
 
+    /// Serves up to so many subscriptions from now on; whether that is new.
+    pub(super) fn resize(&mut self, slots: u16) -> bool {
+        let own = Capacity::of(self.me, slots, self.count() - 1);
+        let new = own != self.own;
+        self.own = own;
+        self.children.resize(own);
+        new
+    }
+
     /// Stripes including the repair stripe.
     pub(super) fn count(&self) -> u8 {
         self.stripes.len() as u8

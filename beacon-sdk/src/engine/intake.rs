@@ -90,7 +90,7 @@ impl Engine {
                 false,
                 description.stripes,
                 config.fanout,
-                config.push_slots,
+                self.uplink.slots(),
             );
             self.timers.tail = self.now;
         } else if tracks != self.tracks {

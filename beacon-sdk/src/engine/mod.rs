@@ -35,6 +35,7 @@ mod supply;
 mod tell;
 mod tidy;
 mod turns;
+mod uplink;
 mod view;
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ use spare::Pushed;
 use std::collections::VecDeque;
 use store::Store;
 use turns::Turns;
+use uplink::Uplink;
 
 /// Outputs other than frames that wait for the driver at most; the oldest events go first.
 const OUTPUTS_MAX: usize = 4096;
@@ -106,6 +108,7 @@ pub struct Engine {
     quarantine: Quarantine,
     pushed: Pushed,
     pacer: Pacer,
+    uplink: Uplink,
     out: VecDeque<Output>,
     stats: Stats,
     /// The counters as they were when the broadcast ended.
@@ -195,13 +198,20 @@ impl Engine {
         config.check()?;
         let me = identity.public();
         let origin = publisher.is_some();
+        let most = if origin {
+            config.fanout.saturating_mul(u16::from(config.stripes) + 1)
+        } else {
+            config.push_slots
+        };
+        let uplink = Uplink::new(most, config.upload_bps, now);
         Ok(Self {
             rng: Rng::new(seed, 0),
             now,
             joined: now,
             peers: Peers::default(),
             links: Links::default(),
-            feeds: Feeds::new(me.short(), origin, config.stripes, config.fanout, config.push_slots),
+            feeds: Feeds::new(me.short(), origin, config.stripes, config.fanout, uplink.slots()),
+            uplink,
             store: Store::default(),
             player: Player::new(config.playout, now),
             publisher,

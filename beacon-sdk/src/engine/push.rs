@@ -233,9 +233,13 @@ impl Engine {
 
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
         let Some(peer) = self.peers.get_mut(from) else { return };
+        let capacity = Capacity::of(peer.id.short(), status.slots, self.feeds.count() - 1);
         peer.status = status.into();
         if peer.unfed() != 0 {
             self.tell_by(from, self.now);
+        }
+        if self.feeds.children.reweigh(from, capacity) {
+            self.tell_soon();
         }
         self.plan_by(self.now + self.config.plan_interval / 4);
     }

@@ -41,6 +41,24 @@ struct Edge {
     base: u32,
     /// The newest segment with a verified manifest.
     newest: Option<u32>,
+    /// Bytes of media per second, and from how many segments that is known.
+    rate: u64,
+    rated: u32,
+}
+
+/// Segments over which the rate of a track is smoothed: as many seconds of the live profile as two
+/// keyframes are usually apart.
+const RATED_MAX: u32 = 16;
+
+impl Edge {
+    /// A newer segment: so many bytes, so long after the one before.
+    fn rate(&mut self, bytes: usize, past: Duration) {
+        let Some(rate) = (bytes as u128 * 1_000_000).checked_div(past.as_micros()) else { return };
+        self.rated = (self.rated + 1).min(RATED_MAX);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        let step = rate.abs_diff(self.rate) / u64::from(self.rated);
+        self.rate = if rate > self.rate { self.rate + step } else { self.rate - step };
+    }
 }
 
 /// All segments.
@@ -99,11 +117,17 @@ impl Store {
         if known && segment.content.is_none() {
             self.hearsay -= 1;
         }
+        let (bytes, captured) = (content.manifest.layout.padded_len(), content.manifest.captured);
         self.room += content.bytes_max();
         if let Some(old) = segment.content.replace(content) {
             self.room -= old.bytes_max();
         }
+        let before = SegmentId { seq: id.seq.saturating_sub(1), ..id };
+        let before = self.content(before).map(|before| before.manifest.captured);
         let edge = self.edges.entry(id.track).or_default();
+        if let Some(before) = before.filter(|_| edge.newest.is_none_or(|newest| newest < id.seq)) {
+            edge.rate(bytes, captured.since(before));
+        }
         edge.newest = Some(edge.newest.map_or(id.seq, |newest| newest.max(id.seq)));
         edge.base = edge.base.max(id.seq.saturating_sub(SEGMENTS_MAX));
     }
@@ -111,6 +135,12 @@ impl Store {
     /// The newest segment of a track with a verified manifest.
     pub(super) fn newest(&self, track: TrackId) -> Option<u32> {
         self.edges.get(&track)?.newest
+    }
+
+    /// Bytes of media per second in these tracks, bit i for track i; 0 is not known yet.
+    pub(super) fn rate(&self, tracks: u64) -> u64 {
+        let these = self.edges.iter().filter(|(track, _)| tracks >> track.get() & 1 == 1);
+        these.map(|(_, edge)| edge.rate).sum()
     }
 
     /// When the newest of all segments with a verified manifest was captured.

@@ -1,7 +1,7 @@
 //! Hearing what neighbours hold, and serving what they ask for.
 
 use super::Engine;
-use super::outbox::SYMBOLS_BUSY;
+use super::outbox::{Outbox, SYMBOLS_BUSY};
 use super::store::Holder;
 use crate::id::{SegmentId, TrackId};
 use crate::plugin::{Feedback, Observation, PeerKey};
@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 /// A neighbour may ask for the tail this often.
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
-/// What may wait for a limited uplink before requests are answered busy (theory.md §2.1).
+/// What may wait for the uplink before requests are answered busy (theory.md §2.1); and symbols that
+/// may, where little has gone out of late: two bursts.
 const QUEUE_MAX: Duration = Duration::from_millis(100);
+const ANSWERS_MIN: usize = 32;
 
 impl Engine {
     // ---- hearing
@@ -59,12 +61,13 @@ impl Engine {
         let esis: Vec<u16> = spans.iter().flat_map(|span| span.esis()).collect();
         self.mint(id, &esis);
         let expires = self.now + self.config.playout;
-        // Answers queue behind what is pushed already; with a limited uplink all links share one.
-        let queued: usize = self.peers.iter().map(|(_, peer)| peer.out.symbols()).sum();
-        let room = match self.pacer.symbols_within(QUEUE_MAX) {
-            Some(limit) => limit.min(SYMBOLS_BUSY).saturating_sub(queued),
-            None => usize::MAX,
-        };
+        // Answers queue with what is pushed already, and all links share one uplink; of what waits,
+        // one slow link is no more than half.
+        let found = self.uplink.symbols_within(QUEUE_MAX).max(ANSWERS_MIN);
+        let limit = self.pacer.symbols_within(QUEUE_MAX).unwrap_or(found).min(SYMBOLS_BUSY);
+        let waits = |out: &Outbox| out.symbols().min(limit.div_ceil(2));
+        let queued: usize = self.peers.iter().map(|(_, peer)| waits(&peer.out)).sum();
+        let room = limit.saturating_sub(queued);
         let (store, peers) = (&self.store, &mut self.peers);
         let Some(peer) = peers.get_mut(from) else { return };
         let content = store.content(id);

@@ -183,7 +183,7 @@ impl Engine {
         let depth = |stripe| self.feeds.depth(stripe).unwrap_or(u8::MAX);
         Status {
             tracks: if self.description.is_some() { self.tracks } else { 0 },
-            slots: self.config.push_slots,
+            slots: self.uplink.slots(),
             depth: stripes.clone().map(depth).collect(),
             bar: stripes.map(|stripe| self.feeds.bar(stripe)).collect(),
         }

@@ -7,7 +7,7 @@ use beacon_sdk::media::{Media, Playout};
 use beacon_sdk::plugin::{CloseReason, Link};
 use beacon_sdk::wire::{Hello, Message, SymbolHeader};
 use beacon_sdk::{
-    BroadcastId, Config, DEPTH_MAX, Engine, Identity, Instant, Lane, PeerId, TrackId,
+    BroadcastId, Config, DEPTH_MAX, Engine, Identity, Instant, Lane, PeerId, SLOTS_MAX, TrackId,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -316,7 +316,7 @@ impl World {
         assert!(node.engine.neighbours().iter().all(|id| node.links.contains_key(id)));
         assert!(stats.hops_max <= DEPTH_MAX);
         let stripes = u64::from(node.config.stripes) + 1;
-        let slots = u64::from(if at == 0 { node.config.fanout } else { node.config.push_slots });
+        let slots = u64::from(if at == 0 { node.config.fanout } else { SLOTS_MAX });
         // One child per stripe may be under notice.
         let most = if at == 0 { slots * stripes } else { slots };
         assert!(stats.children <= most + stripes);
