@@ -51,7 +51,8 @@ const AFTER_HELP: &str = "\
 Pages:
   /healthz      200 while it serves
   /metrics      numbers for Prometheus
-  /api/streams  the broadcasts whose origin is here, as JSON
+  /api/streams  the broadcasts whose origin is here, as JSON, with title, category, tags, viewers and age;
+                /api/streams/NAME/thumbnail is the picture of one
   /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:

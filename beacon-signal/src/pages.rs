@@ -16,6 +16,7 @@ use std::sync::Arc;
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
 const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Everything there is: what a request names, the file in the folder, and its type. Paths of
@@ -24,10 +25,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/", "pages/home.html", HTML),
     ("/watch", "pages/watch.html", HTML),
     ("/pages/home.js", "pages/home.js", SCRIPT),
+    ("/pages/home.css", "pages/home.css", STYLE),
     ("/pages/watch.js", "pages/watch.js", SCRIPT),
     ("/pages/panel.js", "pages/panel.js", SCRIPT),
     ("/pages/format.js", "pages/format.js", SCRIPT),
-    ("/pages/page.css", "pages/page.css", "text/css; charset=utf-8"),
+    ("/pages/page.css", "pages/page.css", STYLE),
     ("/pages/icon.svg", "pages/icon.svg", "image/svg+xml"),
     ("/index.js", "index.js", SCRIPT),
     ("/element.js", "element.js", SCRIPT),

@@ -5,11 +5,14 @@ use crate::outbox::{Closing, Outbox};
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Join, PeerHint, Report};
 use beacon_sdk::signaling::hints::{self, HINTS};
-use beacon_sdk::signaling::{ErrorCode, HINTS_MAX, ServerMessage, SignalData, VERSION};
-use beacon_sdk::{BroadcastId, PeerId, Rng};
+use beacon_sdk::signaling::{
+    ErrorCode, HINTS_MAX, ServerMessage, SignalData, THUMBNAIL_INTERVAL, VERSION,
+};
+use beacon_sdk::{About, BroadcastId, Listing, PeerId, Rng, Thumbnail};
 use core::time::Duration;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
@@ -32,6 +35,15 @@ pub struct Stream {
     pub viewers: usize,
     /// When the origin came, in seconds since the Unix epoch.
     pub since: u64,
+    /// Seconds since then by the server's clock.
+    pub age: u64,
+    /// Version of the signaling protocol that the origin speaks.
+    pub version: u16,
+    /// Title, category and tags, as far as the origin gave any.
+    #[serde(flatten)]
+    pub about: About,
+    /// Where the thumbnail is, if there is one: another address for another picture.
+    pub thumbnail: Option<String>,
 }
 
 /// A connection's place in a room. Worth nothing once a newer connection has taken it.
@@ -60,6 +72,9 @@ struct Room {
     /// The peer that publishes, while it is here.
     origin: Option<PeerId>,
     since: SystemTime,
+    listing: Listing,
+    /// When the origin gave the thumbnail.
+    thumbnail_at: Option<Instant>,
     members: BTreeMap<PeerId, Member>,
     /// Members in order of preference as of the last tick, later ones appended. May name some
     /// that have left.
@@ -158,6 +173,47 @@ impl Rooms {
         }
     }
 
+    /// Takes note of what the origin says of the broadcast.
+    pub(crate) fn describe(&mut self, seat: &Seat, about: About) -> Result<(), Closing> {
+        self.of_origin(seat)?.listing.about = about;
+        Ok(())
+    }
+
+    /// Takes the origin's picture in place of the last, unless that is too new.
+    pub(crate) fn picture(
+        &mut self,
+        now: Instant,
+        seat: &Seat,
+        picture: Option<Thumbnail>,
+    ) -> Result<(), Closing> {
+        let room = self.of_origin(seat)?;
+        let new = |at: Instant| now.saturating_duration_since(at) < THUMBNAIL_INTERVAL;
+        if room.thumbnail_at.is_some_and(new) {
+            let seconds = THUMBNAIL_INTERVAL.as_secs();
+            let cause = format!("a thumbnail is replaced every {seconds} s at most: send it later");
+            return Err((ErrorCode::Rate, cause));
+        }
+        room.thumbnail_at = Some(now);
+        room.listing.thumbnail = picture;
+        Ok(())
+    }
+
+    /// The room of a seat, if that is the origin's.
+    fn of_origin(&mut self, seat: &Seat) -> Result<&mut Room, Closing> {
+        let here = self.member(seat).is_some();
+        let room = self.rooms.get_mut(&seat.name).filter(|_| here);
+        room.filter(|room| room.origin == Some(seat.peer)).ok_or_else(|| {
+            let cause = "only its origin says what a broadcast is: join with publish";
+            (ErrorCode::BadListing, cause.into())
+        })
+    }
+
+    /// The picture of a broadcast whose origin is here.
+    pub(crate) fn thumbnail(&self, name: &str) -> Option<Thumbnail> {
+        let room = self.rooms.get(name)?;
+        room.origin.and(room.listing.thumbnail.clone())
+    }
+
     /// What is due: order, news of comers, and fresh hints. To be called a few times a second.
     pub(crate) fn tick(&mut self, now: Instant) {
         for room in self.rooms.values_mut() {
@@ -169,6 +225,7 @@ impl Rooms {
 
     /// The broadcasts whose origin is here, by name.
     pub(crate) fn streams(&self) -> Vec<Stream> {
+        let now = SystemTime::now();
         let stream = |(name, room): (&String, &Room)| {
             let broadcast = room.origin.and(room.broadcast)?;
             Some(Stream {
@@ -177,6 +234,10 @@ impl Rooms {
                 epoch: broadcast.epoch,
                 viewers: room.members.len().saturating_sub(1),
                 since: room.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+                age: now.duration_since(room.since).unwrap_or_default().as_secs(),
+                version: VERSION,
+                about: room.listing.about.clone(),
+                thumbnail: room.listing.thumbnail.as_ref().map(|picture| address(name, picture)),
             })
         };
         self.rooms.iter().filter_map(stream).collect()
@@ -193,12 +254,31 @@ impl Rooms {
     }
 }
 
+/// Where a thumbnail is, with a part that changes with the picture.
+fn address(name: &str, picture: &Thumbnail) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(picture.bytes());
+    let mut path = String::from("/api/streams/");
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(byte.into())
+            }
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path.push_str(&format!("/thumbnail?v={:016x}", hasher.finish()));
+    path
+}
+
 impl Room {
     fn new() -> Self {
         Self {
             broadcast: None,
             origin: None,
             since: SystemTime::now(),
+            listing: Listing::default(),
+            thumbnail_at: None,
             members: BTreeMap::new(),
             ranking: Vec::new(),
             ranking_is_stale: false,
@@ -244,6 +324,9 @@ impl Room {
         if self.origin.is_none() || self.broadcast != broadcast {
             self.since = SystemTime::now();
         }
+        // An origin that comes back says again what it said before.
+        self.listing = Listing::default();
+        self.thumbnail_at = None;
         self.origin = Some(peer);
         if self.broadcast != broadcast {
             self.broadcast = broadcast;

@@ -4,7 +4,7 @@
 // In:  {type: 'watch' | 'publish', options, port, module?, buffers?}
 //        module: the compiled WebAssembly, to save a second compilation
 //        buffers: media goes into Media Source Extensions here (mse.js), and fragments leave without their data
-//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
+//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'list', listing}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
 //      with `buffers` also {type: 'source', handle} and what else Buffers says
 import init, { WebPeer } from './beacon.js';
@@ -39,6 +39,9 @@ async function take(message) {
       break;
     case 'tracks':
       peer?.setTracks(message.tracks);
+      break;
+    case 'list':
+      peer?.list(message.listing);
       break;
     case 'stats':
       self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats() });

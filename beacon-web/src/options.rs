@@ -1,7 +1,7 @@
 //! What JavaScript asks for, read and checked.
 
 use beacon_sdk::media::{Choice, Kind, Renditions, Track};
-use beacon_sdk::{Config, Identity, Profile, TrackId};
+use beacon_sdk::{About, Config, Identity, Listing, Profile, Thumbnail, TrackId};
 use beacon_transport_webrtc::{IceServer, WebRtcConfig};
 use bytes::Bytes;
 use js_sys::{Array, JSON, Reflect, Uint8Array};
@@ -40,6 +40,14 @@ pub(crate) enum Mode {
     Objects,
     /// Not at all: a relay.
     None,
+}
+
+/// What lists show of a broadcast: `title`, `category`, `tags` and `thumbnail`, the bytes of a picture, of an object
+/// that may have other fields.
+pub(crate) fn listing(of: &JsValue) -> Result<Listing, JsError> {
+    let about: About = read(of, "listing")?;
+    let thumbnail = bytes(of, "thumbnail").map(|bytes| Thumbnail::new(bytes.into())).transpose()?;
+    Ok(Listing { about, thumbnail })
 }
 
 /// How one is published.

@@ -2,6 +2,7 @@
 
 use super::Role;
 use crate::id::{BroadcastId, PeerId};
+use crate::listing::Listing;
 use crate::maybe_send::MaybeSend;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -125,6 +126,12 @@ pub trait Rendezvous: MaybeSend + 'static {
 
     /// Reports about this peer; only the latest report counts.
     fn report(&mut self, report: Report);
+
+    /// Says what lists are to show of the broadcast that this peer publishes; only the latest
+    /// listing counts. One that keeps no list does nothing.
+    fn list(&mut self, listing: Listing) {
+        drop(listing);
+    }
 
     /// The next event.
     ///

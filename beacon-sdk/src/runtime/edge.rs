@@ -9,6 +9,7 @@ use super::timer::{self, Instant as Moment};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
 use crate::id::BroadcastId;
+use crate::listing::Listing;
 use crate::media::Media;
 use crate::plugin::{
     Join, Rendezvous, RendezvousError, RendezvousEvent, SinkError, Source, SourceError, Transport,
@@ -45,6 +46,7 @@ enum Wake {
     Rendezvous(Result<RendezvousEvent, RendezvousError>),
     Source(Result<Option<Media>, SourceError>),
     Sink(Result<(), SinkError>),
+    Listed(Listing),
     Timeout,
     Stop,
 }
@@ -159,6 +161,7 @@ impl Edge {
                     }
                 }
                 Wake::Sink(written) => written?,
+                Wake::Listed(listing) => self.rendezvous.list(listing),
                 Wake::Timeout => engine.handle(now, Input::Timeout),
                 Wake::Stop if self.join.publish => {
                     self.source = None;
@@ -208,6 +211,7 @@ impl Edge {
             event = self.rendezvous.next_event(), if rendezvous_up => Wake::Rendezvous(event),
             item = source => Wake::Source(item),
             written = playback.written(), if busy => Wake::Sink(written),
+            listing = listed(&mut ends.listing) => Wake::Listed(listing),
             () = timer::sleep_until(deadline) => Wake::Timeout,
             () = stopped(&mut ends.stop), if may_stop => Wake::Stop,
         }
@@ -314,6 +318,14 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         core::future::pending::<()>().await;
     }
+}
+
+/// Waits for another listing; for ever when nobody can give one.
+async fn listed(listing: &mut watch::Receiver<Listing>) -> Listing {
+    if listing.changed().await.is_err() {
+        core::future::pending::<()>().await;
+    }
+    listing.borrow_and_update().clone()
 }
 
 fn publish_snapshot(engine: &Engine, ends: &Ends) {

@@ -8,7 +8,7 @@ mod playback;
 pub mod timer;
 
 pub use driver::{DriveError, Driver};
-pub use handle::{Broadcast, Snapshot, Stopper, Watch};
+pub use handle::{Broadcast, Lister, Snapshot, Stopper, Watch};
 
 use crate::config::{Config, ConfigError, Profile};
 use crate::engine::Parts;

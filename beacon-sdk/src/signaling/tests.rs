@@ -43,9 +43,17 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         join,
         report,
         (peer(), data()).prop_map(|(to, data)| ClientMessage::Signal { to, data }),
+        ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
+            ClientMessage::Describe(About::new(title, category, vec!["a tag".into()]).unwrap())
+        }),
+        any::<bool>().prop_map(|some| ClientMessage::Thumbnail { data: some.then(picture) }),
         Just(ClientMessage::Heartbeat),
         Just(ClientMessage::Leave),
     ]
+}
+
+fn picture() -> Thumbnail {
+    Thumbnail::new(Bytes::from_static(include_bytes!("../listing/pictures/lossless.webp"))).unwrap()
 }
 
 fn server_message() -> impl Strategy<Value = ServerMessage> {
@@ -126,6 +134,15 @@ fn golden_texts() {
             r#"{"type":"metrics-report","score":50,"role":"super-seed","depth":2,"slots":3,"upload_bps":4000000}"#
                 .into(),
         ),
+        (
+            ClientMessage::Describe(About::new("Launch", "Space", vec!["live".into()]).unwrap()),
+            r#"{"type":"describe","title":"Launch","category":"Space","tags":["live"]}"#.into(),
+        ),
+        (
+            ClientMessage::Thumbnail { data: Some(picture()) },
+            format!(r#"{{"type":"thumbnail","data":"{}"}}"#, BASE64.encode(picture().bytes())),
+        ),
+        (ClientMessage::Thumbnail { data: None }, r#"{"type":"thumbnail","data":null}"#.into()),
         (ClientMessage::Heartbeat, r#"{"type":"heartbeat"}"#.into()),
         (ClientMessage::Leave, r#"{"type":"leave"}"#.into()),
     ];
@@ -186,6 +203,10 @@ fn each_refusal_has_its_code() {
     for name in ["", "a\u{7}", &"x".repeat(65), &"é".repeat(65)] {
         assert_eq!(code(&join(name, false)), ErrorCode::BadJoin, "{name:?}");
     }
+    assert_eq!(code(r#"{"type":"describe","tags":["<b>"]}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"describe","tags":"no list"}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"thumbnail","data":"PHN2Zy8+"}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"thumbnail","data":"?"}"#), ErrorCode::BadListing);
     assert!(ClientMessage::parse(&join(&"é".repeat(64), false)).is_ok());
     assert_eq!(code(&join("launch", true)), ErrorCode::BadJoin);
 }
@@ -211,6 +232,16 @@ fn the_largest_signal_fits_a_message() {
     assert!(text.len() <= MESSAGE_BYTES_MAX);
     assert_eq!(ClientMessage::parse(&text), Ok(message));
     assert_eq!(SignalData::new(Bytes::from(vec![0; SIGNAL_BYTES_MAX + 1])), None);
+}
+
+#[test]
+fn the_largest_thumbnail_fits_a_message() {
+    let mut bytes = picture().bytes().to_vec();
+    bytes.resize(crate::listing::THUMBNAIL_BYTES_MAX, 0);
+    let data = Some(Thumbnail::new(bytes.into()).unwrap());
+    let text = ClientMessage::Thumbnail { data }.to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert!(ClientMessage::parse(&text).is_ok());
 }
 
 #[test]
