@@ -11,7 +11,7 @@ pub mod hints;
 
 use crate::id::{BroadcastId, PeerId};
 use crate::listing::{About, Thumbnail};
-use crate::plugin::{Join, PeerHint, Report, SIGNAL_BYTES_MAX};
+use crate::plugin::{DETAIL_LINKS_MAX, Join, PeerHint, Report, SIGNAL_BYTES_MAX};
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
@@ -290,14 +290,18 @@ impl ProtocolError {
 }
 
 impl ClientMessage {
-    /// Reads one text frame and checks what can be checked without state.
+    /// Reads one text frame and checks what can be checked without state. Links of a report above
+    /// [`DETAIL_LINKS_MAX`] are cut off.
     ///
     /// # Errors
     /// [`ProtocolError`]; [`ProtocolError::code`] says what to answer.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
         const TYPES: [&str; 7] =
             ["join", "signal", "describe", "thumbnail", "metrics-report", "heartbeat", "leave"];
-        let message = parse(text, &TYPES)?;
+        let mut message = parse(text, &TYPES)?;
+        if let Self::MetricsReport(Report { detail: Some(detail), .. }) = &mut message {
+            detail.links.truncate(DETAIL_LINKS_MAX);
+        }
         if let Self::Join { version, join } = &message {
             if *version != VERSION {
                 return Err(ProtocolError::Version(u64::from(*version)));

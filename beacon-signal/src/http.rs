@@ -1,6 +1,7 @@
 //! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
 use crate::pages;
+use crate::rooms::Mesh;
 use crate::server::{Lease, Shared};
 use crate::socket;
 use axum::extract::ws::WebSocketUpgrade;
@@ -13,6 +14,7 @@ use axum::{Extension, Router};
 use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a connection reads and gathers at once; the default of 128 KiB each is for bulk.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -28,6 +30,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}/thumbnail", get(thumbnail))
+        .route("/api/streams/{name}/mesh", get(mesh))
         .fallback(get(pages::page))
         .with_state(shared)
 }
@@ -92,6 +95,18 @@ async fn thumbnail(State(shared): State<Arc<Shared>>, Path(name): Path<String>) 
         (header::CACHE_CONTROL, "public, max-age=60"),
     ];
     (headers, picture.bytes().clone()).into_response()
+}
+
+async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    if !shared.config.mesh {
+        let cause = "this server keeps nothing of how meshes do: it was started with --no-mesh";
+        return refusal(StatusCode::NOT_FOUND, cause);
+    }
+    let mesh: Option<Mesh> = shared.rooms().mesh(Instant::now(), &name);
+    match mesh {
+        Some(mesh) => json(&mesh),
+        None => refusal(StatusCode::NOT_FOUND, "there is no such broadcast here"),
+    }
 }
 
 /// Public and read-only: pages of any origin may read it.

@@ -169,7 +169,7 @@ impl Session {
                 self.answer(taken).await
             }
             (ClientMessage::MetricsReport(report), Some(seat)) => {
-                self.shared.rooms().report(seat, &report);
+                self.shared.rooms().report(Instant::now(), seat, report);
                 ControlFlow::Continue(())
             }
         }

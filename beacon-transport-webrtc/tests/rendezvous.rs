@@ -180,6 +180,7 @@ async fn reports_reach_others_and_outlive_the_server() {
         depth: 0,
         slots: 17,
         upload_bps: 1_000_000,
+        detail: None,
     });
     let mut viewer = joined(&server, join(2, false)).await;
     let origin = PeerId::from_bytes([1; 32]);

@@ -17,6 +17,8 @@ export interface WatchOptions {
   profile?: string;
   /** The best rendition not taller than this; what the screen can show, unless told. */
   maxHeight?: number;
+  /** False: the signaling server is told nothing of links and counters for its dashboard. */
+  report?: boolean;
   /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
   identity?: Uint8Array;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */

@@ -150,7 +150,7 @@ class Watch {
     worker.onmessage = ({ data }) => run === this.#run && this.#take(data);
     worker.onerror = event => run === this.#run
       && this.#refuse(`The engine failed: ${event.message || 'its worker did not load'}.`, 'Reload the page to try again.');
-    const from = src.startsWith(TICKET) ? { ticket: src } : { name: src };
+    const from = { ...(src.startsWith(TICKET) ? { ticket: src } : { name: src }), report: this.#options.report };
     const buffers = Boolean(video) && place === 'worker';
     if (video && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     // What is shown is what is carried: one rendition. A relay that shows nothing carries all.

@@ -27,6 +27,8 @@ pub(crate) struct WatchOptions {
     #[serde(default)]
     codecs: Vec<String>,
     links: Option<u16>,
+    #[serde(default = "yes")]
+    pub(crate) report: bool,
 }
 
 /// In which form media leaves.
@@ -59,6 +61,13 @@ pub(crate) struct PublishOptions {
     profile: Option<String>,
     max_links: Option<u16>,
     upload_bps: Option<u64>,
+    #[serde(default = "yes")]
+    pub(crate) report: bool,
+}
+
+/// Unless told.
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]

@@ -58,6 +58,7 @@ impl WebPeer {
         let read: WatchOptions = options::read(&options, "options")?;
         let (out, config) = (Out(out), read.config()?);
         let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let beacon = beacon.report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
         let (watch, driver) = match &read.ticket {
             Some(ticket) => beacon.watch_ticket(&ticket.parse::<Ticket>()?, screen)?,
@@ -76,6 +77,7 @@ impl WebPeer {
         let tracks = js_sys::Reflect::get(&options, &"tracks".into()).unwrap_or_default();
         let (writer, feed) = feed(options::tracks(&tracks)?);
         let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let beacon = beacon.report(read.report);
         let listing = options::listing(&options)?;
         let (mut broadcast, driver) = beacon.publish(&read.name, feed, None)?;
         broadcast.list(listing);

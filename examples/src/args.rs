@@ -20,6 +20,9 @@ pub struct Run {
     /// STUN server for peers behind NAT, such as stun:stun.example.org:3478; may be repeated
     #[arg(long = "ice-server", value_name = "URL")]
     pub ice: Vec<String>,
+    /// Tell the signaling server nothing of links and counters; its dashboard shows less then
+    #[arg(long)]
+    pub no_report: bool,
     /// Settings: live (4 s to playout), low-latency (0.8 s) or ephemeral
     #[arg(long, default_value = "live", value_name = "PROFILE")]
     pub profile: Profile,

@@ -1,6 +1,6 @@
 //! [`Rendezvous`]: how peers find each other before they have links.
 
-use super::Role;
+use super::{Detail, Role};
 use crate::id::{BroadcastId, PeerId};
 use crate::listing::Listing;
 use crate::maybe_send::MaybeSend;
@@ -54,6 +54,9 @@ pub struct Report {
     pub slots: u16,
     /// Bits per second it uploaded lately.
     pub upload_bps: u64,
+    /// Its links and counters, for people to look at: now and then, and only if it tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<Detail>>,
 }
 
 /// What a rendezvous tells.

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::driver::DriveError;
 use super::handle::{Ends, Snapshot};
 use super::playback::Playback;
+use super::reporter::Reporter;
 use super::timer::{self, Instant as Moment};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
@@ -12,8 +13,8 @@ use crate::id::BroadcastId;
 use crate::listing::Listing;
 use crate::media::Media;
 use crate::plugin::{
-    Join, Rendezvous, RendezvousError, RendezvousEvent, SinkError, Source, SourceError, Transport,
-    TransportError, TransportEvent, TrySendError,
+    Join, Rendezvous, RendezvousError, RendezvousEvent, Report, SinkError, Source, SourceError,
+    Transport, TransportError, TransportEvent, TrySendError,
 };
 use core::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +37,8 @@ pub(super) struct Edge {
     pub(super) transport: Box<dyn Transport>,
     pub(super) rendezvous: Box<dyn Rendezvous>,
     pub(super) source: Option<Box<dyn Source>>,
+    /// None when only what parents are chosen by is told.
+    pub(super) reporter: Option<Reporter>,
     /// The rendezvous names another broadcast by now.
     pub(super) replaced: bool,
 }
@@ -286,6 +289,18 @@ impl Edge {
         Ok(true)
     }
 
+    /// Tells the rendezvous how this peer does, in detail now and then.
+    fn report(&mut self, engine: &Engine, report: Report) {
+        let now = self.clock.now();
+        let detail = match &mut self.reporter {
+            Some(reporter) if reporter.due(now) => {
+                Some(Box::new(reporter.detail(now, &engine.stats(), &engine.links())))
+            }
+            _ => None,
+        };
+        self.rendezvous.report(Report { detail, ..report });
+    }
+
     /// Does what the engine wants done.
     fn perform(&mut self, engine: &mut Engine, ends: &Ends) {
         while let Some(output) = engine.poll_output() {
@@ -304,7 +319,7 @@ impl Edge {
                 }
                 Output::Dial(peer) => self.transport.dial(peer),
                 Output::Close { peer, reason } => self.transport.close(peer, reason),
-                Output::Report(report) => self.rendezvous.report(report),
+                Output::Report(report) => self.report(engine, report),
                 Output::Event(event) => {
                     let _ = ends.events.try_send(event);
                 }

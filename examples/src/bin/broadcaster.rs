@@ -75,6 +75,7 @@ async fn run(args: Args) -> Result<()> {
     let edge = Edge::open(&args.signal, &args.run.ice)?;
     let (broadcast, driver) = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
         .config(config)
+        .report(!args.run.no_report)
         .code(RaptorQ::new())
         .publish(&args.name, source, record)?;
     let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };
