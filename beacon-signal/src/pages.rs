@@ -24,6 +24,11 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "pages/home.html", HTML),
     ("/watch", "pages/watch.html", HTML),
+    ("/dashboard", "pages/dashboard.html", HTML),
+    ("/pages/dashboard.js", "pages/dashboard.js", SCRIPT),
+    ("/pages/dashboard.css", "pages/dashboard.css", STYLE),
+    ("/pages/charts.js", "pages/charts.js", SCRIPT),
+    ("/pages/mesh.js", "pages/mesh.js", SCRIPT),
     ("/pages/home.js", "pages/home.js", SCRIPT),
     ("/pages/home.css", "pages/home.css", STYLE),
     ("/pages/watch.js", "pages/watch.js", SCRIPT),
@@ -44,6 +49,17 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/beacon_bg.wasm", "beacon_bg.wasm", "application/wasm"),
 ];
 
+/// What the dashboard draws with: there where the build had npm. It says what is missing otherwise.
+const OPTIONAL: &[(&str, &str, &str)] = &[
+    ("/pages/charts/uplot.js", "pages/charts/uplot.js", SCRIPT),
+    ("/pages/charts/uplot.css", "pages/charts/uplot.css", STYLE),
+    ("/pages/charts/d3-dispatch.js", "pages/charts/d3-dispatch.js", SCRIPT),
+    ("/pages/charts/d3-quadtree.js", "pages/charts/d3-quadtree.js", SCRIPT),
+    ("/pages/charts/d3-timer.js", "pages/charts/d3-timer.js", SCRIPT),
+    ("/pages/charts/d3-force.js", "pages/charts/d3-force.js", SCRIPT),
+    ("/pages/charts/licences.txt", "pages/charts/licences.txt", "text/plain; charset=utf-8"),
+];
+
 /// What pages may do: run and load what this server serves, and compile WebAssembly.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
     style-src 'self'; img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; \
@@ -62,12 +78,13 @@ struct Page {
 }
 
 impl Pages {
-    /// Reads all files of `folder`.
+    /// Reads all files of `folder`, those for charts as far as they are there.
     ///
     /// # Errors
     /// [`ServerError::Pages`] with the first that cannot be read.
     pub(crate) fn read(folder: &Path) -> Result<Self, ServerError> {
-        let pages = FILES.iter().map(|&(path, file, kind)| {
+        let there = OPTIONAL.iter().filter(|(_, file, _)| folder.join(file).is_file());
+        let pages = FILES.iter().chain(there).map(|&(path, file, kind)| {
             let file = folder.join(file);
             match read(&file) {
                 Ok(body) => {

@@ -25,6 +25,7 @@ function begin() {
     document.title = `${detail.name === 'ended' ? 'Ended: ' : ''}${name || 'Watch'} – Beacon`;
   });
   player.setAttribute('src', ticket || name);
+  if (name) at('dashboard').setAttribute('href', `/dashboard?name=${encodeURIComponent(name)}`);
   player.focus();
   about();
   setInterval(() => document.hidden || about(), LIST_MS);

@@ -14,6 +14,7 @@ export async function begin(url) {
   });
   const open = async path => {
     const page = await (await browser.newContext({ viewport: DESK })).newPage();
+    page.setDefaultTimeout(90_000);
     page.on('console', message => { if (message.type() === 'error') errors.push(message.text()); });
     page.on('pageerror', error => errors.push(String(error)));
     await page.goto(url + path);
