@@ -129,7 +129,7 @@ export class Charts {
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, counts ? 4 : 1)] } },
       axes: [
-        { ...axis, size: 34, grid: { show: false }, space: 70, values: (_, ticks) => ticks.map(minute) },
+        { ...axis, size: 34, grid: { show: false }, space: 105, values: (_, ticks) => ticks.map(minute) },
         { ...axis, size: 74, space: 44, ...counts ? { incrs: WHOLE } : {}, values: (_, ticks) => ticks.map(value) },
       ],
       series: [

@@ -81,7 +81,7 @@ export class MeshGraph {
     const xs = nodes.map(node => node.x), half = Math.max(Math.min(240, this.#place.clientWidth / 2) - 56, ...xs.map(Math.abs)) + 2 * RADIUS + 30;
     const deep = rows.at(-1).bottom + 52;
     const picture = element('svg', { viewBox: `${-half} -34 ${2 * half} ${deep + 34}`, role: 'img', 'aria-label': words(peers, links) });
-    picture.append(...rows.flatMap((row, hop) => row.count ? band(row, hop, beyond, half) : []),
+    picture.append(arrows(), ...rows.flatMap((row, hop) => row.count ? band(row, hop, beyond, half) : []),
       ...links.map(link => wire(link)), ...nodes.map(node => dot(node)));
     this.#place.replaceChildren(picture);
   }
@@ -133,12 +133,23 @@ function wire({ source, target, stripes, rtt_ms }) {
   const path = element('path', {
     d: `M${round(source.x)} ${round(source.y)}C${round(source.x)} ${round(sag)} ${round(target.x)} ${round(sag)} ${round(target.x)} ${round(target.y)}`,
     class: `wire ${source.role === 'origin' ? 'of-origin' : ''}`, 'stroke-width': 1 + Math.min(8, stripes) * 0.35,
-    'data-from': source.id, 'data-to': target.id,
+    'marker-end': `url(#${source.role === 'origin' ? 'arrow-of-origin' : 'arrow'})`, 'data-from': source.id, 'data-to': target.id,
   });
   const title = element('title', {});
   title.textContent = `${source.id} to ${target.id}: ${stripes} stripe${stripes === 1 ? '' : 's'}, ${rtt_ms} ms there and back`;
   path.append(title);
   return path;
+}
+
+/** The heads of wires, at the rim of the peer that they lead to. */
+function arrows() {
+  const made = element('defs', {});
+  for (const kind of ['', 'of-origin']) {
+    const marker = element('marker', { id: kind ? `arrow-${kind}` : 'arrow', viewBox: '0 0 8 8', refX: RADIUS + 6, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse', orient: 'auto' });
+    marker.append(element('path', { d: 'M0 0L8 4L0 8Z', class: `arrow ${kind}` }));
+    made.append(marker);
+  }
+  return made;
 }
 
 function dot({ id, x, y, hop, role, peer }) {
