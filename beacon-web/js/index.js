@@ -1,39 +1,18 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
-import init, { Connector } from './beacon.js';
 import { Buffers, place, playable } from './mse.js';
+import { Peer, engine, sentence, signalOf } from './peer.js';
 import { Player } from './player.js';
 import { state } from './state.js';
 import { support, uploadLimit } from './support.js';
 
 export { support };
 
-const STATS_MS = 1000;
-/** How long a peer gets to say goodbye. */
-const GOODBYE_MS = 500;
 /** A decoder that fails so often in a row is given up. */
 const FAILURES_MAX = 5;
 /** After so long without a failure they are counted anew. */
 const CALM_MS = 30_000;
 /** A ticket begins like this; anything else is a name. */
 const TICKET = 'beacon1';
-
-/** @type {Promise<WebAssembly.Module> | undefined} */
-let compiled;
-
-/** The engine, compiled once for the page and its workers. */
-function engine() {
-  compiled ??= (async () => {
-    const response = await fetch(new URL('./beacon_bg.wasm', import.meta.url));
-    if (!response.ok) throw new Error(`beacon_bg.wasm: the server says ${response.status}`);
-    const typed = response.headers.get('content-type')?.startsWith('application/wasm');
-    const module = typed ? await WebAssembly.compileStreaming(response)
-      : await WebAssembly.compile(await response.arrayBuffer());
-    await init({ module_or_path: module });
-    return module;
-  })();
-  compiled.catch(() => { compiled = undefined; });
-  return compiled;
-}
 
 /** @param {import('./index.js').WatchOptions} options */
 export function watch(options) {
@@ -45,10 +24,8 @@ class Watch {
   #listeners = new Map();
   /** Distinguishes what an earlier worker still says. */
   #run = 0;
-  /** @type {Worker | undefined} */
-  #worker;
-  /** @type {Connector | undefined} */
-  #connector;
+  /** @type {Peer | undefined} */
+  #peer;
   /** @type {Buffers | undefined} */
   #buffers;
   /** @type {Player | undefined} */
@@ -57,7 +34,6 @@ class Watch {
   #stats = null;
   /** @type {any[]} */
   #tracks = [];
-  #asking = 0;
   #failures = 0;
   #failedAt = 0;
   #replaced = false;
@@ -143,43 +119,24 @@ class Watch {
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
     const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload)]);
     if (run !== this.#run) return;
-    const { port1: port, port2 } = new MessageChannel();
-    this.#connector = new Connector(port2, iceServers);
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
-    this.#worker = worker;
-    worker.onmessage = ({ data }) => run === this.#run && this.#take(data);
-    worker.onerror = event => run === this.#run
-      && this.#refuse(`The engine failed: ${event.message || 'its worker did not load'}.`, 'Reload the page to try again.');
     const from = src.startsWith(TICKET) ? { ticket: src } : { name: src };
     const buffers = Boolean(video) && place === 'worker';
     if (video && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     // What is shown is what is carried: one rendition. A relay that shows nothing carries all.
     const shown = video ? { mode: 'mse', codecs: playable(), maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
     const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity };
-    worker.postMessage({ type: 'watch', options, port, module, buffers }, [port]);
-    this.#asking = setInterval(() => worker.postMessage({ type: 'stats' }), STATS_MS);
+    this.#peer = new Peer(module, { type: 'watch', options, buffers }, {
+      iceServers,
+      take: data => run === this.#run && this.#take(data),
+      failed: cause => run === this.#run && this.#refuse(cause, 'Reload the page to try again.'),
+    });
   }
 
   /** Ends what runs, with a goodbye. */
   #end() {
     this.#run += 1;
-    const worker = this.#worker, connector = this.#connector;
-    clearInterval(this.#asking);
-    this.#worker = this.#connector = this.#buffers = undefined;
-    if (!worker) return;
-    const gone = () => {
-      worker.terminate();
-      connector?.close();
-    };
-    const late = setTimeout(gone, GOODBYE_MS);
-    worker.onmessage = ({ data }) => {
-      if (!data.messages?.some(message => message.type === 'end')) return;
-      clearTimeout(late);
-      // Goodbyes are on their way over channels that this page may keep.
-      setTimeout(gone, GOODBYE_MS / 10);
-    };
-    worker.onerror = null;
-    worker.postMessage({ type: 'stop' });
+    this.#peer?.end();
+    this.#peer = this.#buffers = undefined;
   }
 
   #take(data) {
@@ -229,7 +186,7 @@ class Watch {
     this.#player?.end();
     // A worker that buffers is where the last seconds are.
     if (place !== 'worker' || !this.#options.video) this.#end();
-    else clearInterval(this.#asking);
+    else this.#peer?.rest();
     this.#changed();
   }
 
@@ -242,7 +199,7 @@ class Watch {
     const run = this.#run;
     setTimeout(() => {
       if (run !== this.#run) return;
-      this.#worker?.postMessage({ type: 'reset' });
+      this.#peer?.post({ type: 'reset' });
       this.#buffers?.reset();
     }, 300 * this.#failures);
   }
@@ -267,17 +224,7 @@ class Watch {
   }
 }
 
-/** The signaling server that serves the page. */
-function signalOf({ protocol, host }) {
-  return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}/ws`;
-}
-
 /** Pixels from top to bottom, with a phone on its side. */
 function screenHeight() {
   return Math.round(Math.min(screen.width, screen.height) * devicePixelRatio);
-}
-
-function sentence(text) {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

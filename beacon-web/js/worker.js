@@ -1,12 +1,15 @@
 // The engine's worker. The page posts what it wants, with the port to its Connector in the first message, and gets back
 // what WebPeer says; media in batches, so that a segment is one message.
 //
-// In:  {type: 'watch' | 'publish', options, port, module?, buffers?}
+// In:  {type: 'watch' | 'publish' | 'broadcast', options, port, module?, buffers?}
 //        module: the compiled WebAssembly, to save a second compilation
 //        buffers: media goes into Media Source Extensions here (mse.js), and fragments leave without their data
+//        broadcast: publishes what is encoded here (encode.js), with `options.quality`; it begins with the first picture
+//      {type: 'picture', source, readable?}  {type: 'frame', frame}  {type: 'sound', port}  {type: 'quality', quality}
 //      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
-//      with `buffers` also {type: 'source', handle} and what else Buffers says
+//      with `buffers` also {type: 'source', handle} and what else Buffers says; with `broadcast` also {type: 'refused' | 'mute'}
+//      of the encoder, and stats with `encoder`
 import init, { WebPeer } from './beacon.js';
 import { Buffers } from './mse.js';
 
@@ -14,6 +17,8 @@ import { Buffers } from './mse.js';
 let peer;
 /** @type {Buffers | undefined} */
 let buffers;
+/** @type {import('./encode.js').Studio | undefined} */
+let studio;
 /** @type {object[]} */
 let batch = [];
 
@@ -34,6 +39,25 @@ async function take(message) {
       peer = WebPeer[message.type](message.options, message.port, say);
       self.postMessage({ type: 'ready', ticket: peer.ticket });
       break;
+    case 'broadcast': {
+      const { Studio } = await import('./encode.js');
+      await init(message.module ? { module_or_path: message.module } : undefined);
+      studio = new Studio({ ...message.options, tell: told => encoded(told, message) });
+      break;
+    }
+    case 'picture':
+      studio?.picture(message);
+      break;
+    case 'frame':
+      if (studio) studio.frame(message.frame);
+      else message.frame.close();
+      break;
+    case 'sound':
+      studio?.hear(message.port);
+      break;
+    case 'quality':
+      studio?.setQuality(message.quality);
+      break;
     case 'write':
       if (peer && !peer.write(message.object)) say({ type: 'keyframe', track: message.object.track });
       break;
@@ -41,14 +65,28 @@ async function take(message) {
       peer?.setTracks(message.tracks);
       break;
     case 'stats':
-      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats() });
+      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats(), encoder: studio?.counts() });
       break;
     case 'reset':
       buffers?.reset();
       break;
     case 'stop':
-      peer?.stop();
+      studio?.close();
+      if (peer) peer.stop();
+      else if (studio) say({ type: 'end' });
       break;
+  }
+}
+
+// The tracks are known with the first picture: now there is something to publish.
+function encoded(told, { options, port }) {
+  if (told.type !== 'tracks') return self.postMessage(told);
+  try {
+    peer = WebPeer.publish({ ...options, tracks: told.tracks }, port, say);
+    studio?.publish(peer);
+    self.postMessage({ type: 'ready', ticket: peer.ticket });
+  } catch (error) {
+    self.postMessage({ type: 'failed', reason: String(error?.message ?? error) });
   }
 }
 
