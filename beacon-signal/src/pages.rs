@@ -49,6 +49,9 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/encode.js", "encode.js", SCRIPT),
     ("/pattern.js", "pattern.js", SCRIPT),
     ("/tap.js", "tap.js", SCRIPT),
+    ("/decode.js", "decode.js", SCRIPT),
+    ("/live.js", "live.js", SCRIPT),
+    ("/speaker.js", "speaker.js", SCRIPT),
     ("/beacon.js", "beacon.js", SCRIPT),
     ("/beacon_bg.wasm", "beacon_bg.wasm", "application/wasm"),
 ];

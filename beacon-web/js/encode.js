@@ -12,7 +12,7 @@ const GROUP_US = { 'live': 2_000_000, 'low-latency': 500_000, 'ephemeral': 500_0
 /** Bits per second. */
 const SOUND_BITS = 96_000;
 /** Sound that is off its time by more than this is set right at once; less than that is the clocks' own jitter. */
-const SOUND_OFF_US = 120_000;
+const SOUND_OFF_US = 25_000;
 /** How fast a source's delay is believed to grow, in microseconds per item: clocks drift. */
 const DRIFT_US = 2;
 /** A picture of another shape than before is another configuration. */
@@ -288,10 +288,14 @@ export class Studio {
   #hear({ end, rate, data }) {
     const length = data.length / 2, clock = this.#samples;
     const captured = clock.clock.at(end * 1e6 / rate) - length * 1e6 / rate - this.#start;
-    // Blocks follow each other without a seam, as long as that is about right.
-    if (Math.abs(clock.next - captured) > SOUND_OFF_US) clock.next = Math.max(captured, clock.next);
+    // Blocks follow each other without a seam, as long as that is about right. What is too early is left out, what is too
+    // late leaves a hole; the encoder counts samples, so it begins anew.
+    if (captured < clock.next - SOUND_OFF_US || captured < 0) return;
+    if (captured > clock.next + SOUND_OFF_US) {
+      this.#sound?.flush().catch(() => {});
+      clock.next = Math.max(captured, clock.next);
+    }
     const timestamp = Math.round(clock.next);
-    if (captured < clock.next - SOUND_OFF_US || timestamp < 0) return;
     clock.next += length * 1e6 / rate;
     this.#sound ??= this.#soundEncoder(rate);
     if (this.#sound.state !== 'configured') return;

@@ -1,4 +1,5 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
+import { LivePlayer, decodable, decodes } from './live.js';
 import { Buffers, place, playable } from './mse.js';
 import { Peer, engine, sentence, signalOf } from './peer.js';
 import { Player } from './player.js';
@@ -11,6 +12,8 @@ export { support };
 const FAILURES_MAX = 5;
 /** After so long without a failure they are counted anew. */
 const CALM_MS = 30_000;
+/** Profiles that play frame by frame. */
+const LOW = ['low-latency', 'ephemeral'];
 /** A ticket begins like this; anything else is a name. */
 const TICKET = 'beacon1';
 
@@ -28,8 +31,11 @@ class Watch {
   #peer;
   /** @type {Buffers | undefined} */
   #buffers;
-  /** @type {Player | undefined} */
+  /** @type {Player | LivePlayer | undefined} */
   #player;
+  /** Why frames are not played one by one though that was asked for. */
+  #instead = '';
+  #shown = null;
   /** @type {any} */
   #stats = null;
   /** @type {any[]} */
@@ -57,6 +63,11 @@ class Watch {
 
   get tracks() { return this.#tracks; }
   get stats() { return this.#stats; }
+  /** How it is played; null where nothing is. */
+  get playback() { return !this.#player ? null : this.#player instanceof LivePlayer ? 'webcodecs' : 'mse'; }
+  /** What the decoder counts, where frames are played one by one. */
+  get shown() { return this.#shown; }
+  get profile() { return this.#options.profile ?? 'live'; }
   get upload() { return this.#options.upload; }
   /** Seconds behind the newest media that is here. */
   get behind() { return this.#player?.started ? this.#player.behind : null; }
@@ -81,6 +92,14 @@ class Watch {
     this.restart();
   }
 
+  /** Plays with more or less delay from now on; it connects anew. */
+  setProfile(profile) {
+    if (profile === this.profile) return;
+    this.#options.profile = profile;
+    this.#instead = '';
+    this.restart();
+  }
+
   /** Connects anew, also after an end or a refusal. */
   restart() {
     this.#end();
@@ -98,14 +117,17 @@ class Watch {
   }
 
   #begin() {
-    const { src: name, video, latency } = this.#options;
+    const { src: name, video, latency } = this.#options, low = video && LOW.includes(this.profile);
+    if (low && !decodes()) this.#instead ||= 'this browser decodes no single frames';
     this.#facts = {
       name, described: false, lost: '', refusal: null, over: false, since: performance.now(), arrivedAt: -Infinity, gapAt: -Infinity,
     };
     this.#stats = null;
     this.#replaced = false;
     this.#player?.close();
-    this.#player = video && new Player(video, { latency, changed: () => this.#changed(), broken: reason => this.#broken(reason) });
+    this.#shown = null;
+    const changed = () => this.#changed(), broken = reason => this.#broken(reason);
+    this.#player = low && !this.#instead ? new LivePlayer(video, { changed }) : video && new Player(video, { latency, changed, broken });
     const run = ++this.#run;
     this.#start(run).catch(error => run === this.#run
       && this.#refuse(`The player could not start: ${error.message}.`, 'Reload the page to try again.'));
@@ -113,23 +135,24 @@ class Watch {
   }
 
   async #start(run) {
-    const { src, signal, profile, upload, video, maxHeight, identity, iceServers } = this.#options;
+    const { src, signal, profile, upload, video, maxHeight, identity, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
-    const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload)]);
+    const live = this.#player instanceof LivePlayer ? this.#player : null;
+    const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), live ? decodable() : playable()]);
     if (run !== this.#run) return;
     const from = src.startsWith(TICKET) ? { ticket: src } : { name: src };
-    const buffers = Boolean(video) && place === 'worker';
-    if (video && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
+    const buffers = Boolean(video) && !live && place === 'worker';
+    if (video && !live && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     // What is shown is what is carried: one rendition. A relay that shows nothing carries all.
-    const shown = video ? { mode: 'mse', codecs: playable(), maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
-    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity };
-    this.#peer = new Peer(module, { type: 'watch', options, buffers }, {
+    const shown = video ? { mode: live ? 'objects' : 'mse', codecs, maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
+    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity, maxLinks };
+    this.#peer = new Peer(module, { type: 'watch', options, buffers, decode: way?.decode, latency }, {
       iceServers,
       take: data => run === this.#run && this.#take(data),
       failed: cause => run === this.#run && this.#refuse(cause, 'Reload the page to try again.'),
-    });
+    }, way?.transfer);
   }
 
   /** Ends what runs, with a goodbye. */
@@ -142,13 +165,22 @@ class Watch {
   #take(data) {
     switch (data.type) {
       case 'batch': return data.messages.forEach(message => this.#message(message));
-      case 'source': return this.#player?.attach(data.handle);
+      case 'source': return this.#player instanceof Player ? this.#player.attach(data.handle) : undefined;
+      case 'picture': return this.#player instanceof LivePlayer ? this.#player.picture(data.frame) : data.frame.close();
+      case 'starved': return this.#player instanceof LivePlayer ? this.#player.told(data) : undefined;
+      case 'unplayable':
+        this.#instead = data.reason;
+        return this.restart();
       case 'chosen':
         this.#tracks = data.tracks;
-        this.remark = data.remark;
+        this.remark = [data.remark, this.#instead && `Played with more delay: ${this.#instead}`].filter(Boolean).join(' ');
         this.#say('tracks', data.tracks);
         return this.#changed();
       case 'stats':
+        if (data.shown && this.#player instanceof LivePlayer) {
+          this.#shown = data.shown;
+          this.#player.delay = data.shown.delay;
+        }
         if (data.stats) this.#say('stats', this.#stats = data.stats);
         return this.#changed();
       case 'broken': return this.#broken(data.reason);
@@ -165,6 +197,7 @@ class Watch {
         facts.described = true;
         if (!this.#options.video) this.#say('tracks', this.#tracks = message.tracks);
         break;
+      case 'object':
       case 'fragment': facts.arrivedAt = performance.now(); break;
       case 'gap': facts.gapAt = performance.now(); break;
       case 'event':
@@ -185,7 +218,7 @@ class Watch {
     this.#facts.over = true;
     this.#player?.end();
     // A worker that buffers is where the last seconds are.
-    if (place !== 'worker' || !this.#options.video) this.#end();
+    if (!this.#options.video || (this.#buffers && place !== 'worker')) this.#end();
     else this.#peer?.rest();
     this.#changed();
   }

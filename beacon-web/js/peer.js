@@ -33,15 +33,16 @@ export class Peer {
    * @param {WebAssembly.Module} module
    * @param {object} message                 the first one: 'watch' or 'publish', see worker.js
    * @param {{iceServers?: RTCIceServer[], take: (data: any) => void, failed: (cause: string) => void}} page
+   * @param {any[]} transfer                 of the first message
    */
-  constructor(module, message, { iceServers, take, failed }) {
+  constructor(module, message, { iceServers, take, failed }, transfer = []) {
     const { port1: port, port2 } = new MessageChannel();
     this.#connector = new Connector(port2, iceServers);
     const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
     this.#worker = worker;
     worker.onmessage = ({ data }) => take(data);
     worker.onerror = event => failed(`The engine failed: ${event.message || 'its worker did not load'}.`);
-    worker.postMessage({ ...message, port, module }, [port]);
+    worker.postMessage({ ...message, port, module }, [port, ...transfer]);
     this.#asking = setInterval(() => worker.postMessage({ type: 'stats' }), STATS_MS);
   }
 

@@ -4,19 +4,23 @@
 // In:  {type: 'watch' | 'publish' | 'broadcast', options, port, module?, buffers?}
 //        module: the compiled WebAssembly, to save a second compilation
 //        buffers: media goes into Media Source Extensions here (mse.js), and fragments leave without their data
+//        decode: {writable?, speaker?}: media is decoded here (decode.js), with `latency`, and objects leave without their data
 //        broadcast: publishes what is encoded here (encode.js), with `options.quality`; it begins with the first picture
 //      {type: 'picture', source, readable?}  {type: 'frame', frame}  {type: 'sound', port}  {type: 'quality', quality}
 //      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
-//      with `buffers` also {type: 'source', handle} and what else Buffers says; with `broadcast` also {type: 'refused' | 'mute'}
-//      of the encoder, and stats with `encoder`
+//      with `buffers` also {type: 'source', handle} and what else Buffers says; with `decode` what Screen says, and stats with
+//      `shown`; with `broadcast` {type: 'refused' | 'mute'} of the encoder, and stats with `encoder`
 import init, { WebPeer } from './beacon.js';
+import { Screen } from './decode.js';
 import { Buffers } from './mse.js';
 
 /** @type {WebPeer | undefined} */
 let peer;
 /** @type {Buffers | undefined} */
 let buffers;
+/** @type {Screen | undefined} */
+let screen;
 /** @type {import('./encode.js').Studio | undefined} */
 let studio;
 /** @type {object[]} */
@@ -36,6 +40,7 @@ async function take(message) {
     case 'publish':
       await init(message.module ? { module_or_path: message.module } : undefined);
       if (message.buffers) buffers = new Buffers(buffered);
+      if (message.decode) screen = new Screen({ ...message.decode, latency: message.latency, say: shown });
       peer = WebPeer[message.type](message.options, message.port, say);
       self.postMessage({ type: 'ready', ticket: peer.ticket });
       break;
@@ -65,13 +70,15 @@ async function take(message) {
       peer?.setTracks(message.tracks);
       break;
     case 'stats':
-      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats(), encoder: studio?.counts() });
+      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats(), encoder: studio?.counts(), shown: screen?.counts() });
       break;
     case 'reset':
       buffers?.reset();
+      screen?.reset();
       break;
     case 'stop':
       studio?.close();
+      screen?.close();
       if (peer) peer.stop();
       else if (studio) say({ type: 'end' });
       break;
@@ -90,6 +97,10 @@ function encoded(told, { options, port }) {
   }
 }
 
+function shown(message, transfer = []) {
+  self.postMessage(message, { transfer });
+}
+
 function buffered(message) {
   if (message.type !== 'source') return self.postMessage(message);
   const { handle } = message.source;
@@ -98,8 +109,9 @@ function buffered(message) {
 
 // Collects what is said in one go of the engine.
 function say(message) {
-  if (buffers) {
-    buffers.take(message);
+  if (buffers || screen) {
+    buffers?.take(message);
+    screen?.take(message);
     const { data, init, ...rest } = message;
     message = rest;
   }
