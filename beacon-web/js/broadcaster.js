@@ -135,7 +135,7 @@ export class BeaconBroadcaster extends HTMLElement {
 
   /** @returns {HTMLInputElement[]} */
   #sources() {
-    return [...this.#root.querySelectorAll('input[type=radio]')];
+    return /** @type {HTMLInputElement[]} */ ([...this.#root.querySelectorAll('input[type=radio]')]);
   }
 
   #show() {

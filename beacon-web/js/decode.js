@@ -250,7 +250,7 @@ export class Screen {
   }
 }
 
-/** @param {any} track */
+/** @param {any} track @returns {any} */
 function configuration({ kind, codec, config, width, height, rate, channels }) {
   if (kind === 'audio') {
     const description = codec.startsWith('mp4a') ? { description: config } : {};

@@ -260,7 +260,7 @@ export class Studio {
   }
 
   #announce(decoder) {
-    const { codec, config } = record(decoder, this.#size);
+    const { codec, config } = record(decoder);
     const track = {
       id: 0, kind: 'video', codec, config, ...this.#size, bitrate: VIDEO.sizes[this.#quality].bitrate, name: `${this.#size.height}p`,
     };
@@ -284,7 +284,7 @@ export class Studio {
 
   // Sound.
 
-  /** @param {{end: number, rate: number, data: Float32Array}} block */
+  /** @param {{end: number, rate: number, data: Float32Array<ArrayBuffer>}} block */
   #hear({ end, rate, data }) {
     const length = data.length / 2, clock = this.#samples;
     const captured = clock.clock.at(end * 1e6 / rate) - length * 1e6 / rate - this.#start;

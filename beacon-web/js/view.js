@@ -21,8 +21,8 @@ export const CHOICES = [
 
 /** How far behind the moment it is played, and what each costs. */
 const DELAYS = [
-  { value: 'live', label: 'Smooth', cost: 'About a second behind; short troubles of the network are not seen.' },
-  { value: 'low-latency', label: 'Close to the moment', cost: 'About half of that; the picture may stand still when something is lost.' },
+  { value: 'live', label: 'Smooth', cost: 'About a second behind; short troubles of the network do not show.' },
+  { value: 'low-latency', label: 'Close to the moment', cost: 'A fraction of a second; the picture may stand still when something is lost.' },
 ];
 
 const radios = (name, list) => list.map(({ value, label, cost }) =>
@@ -47,8 +47,8 @@ export const VIEW = `
     <button id="pip" type="button" title="Picture in picture (P)" aria-label="Picture in picture"></button>
     <button id="full" type="button" title="Full screen (F)"></button>
   </div>
-  <div id="menu" hidden><fieldset><legend>What you pass on</legend>${radios('give', CHOICES)}</fieldset><p id="given"></p>
-    <fieldset id="delays"><legend>Delay</legend>${radios('profile', DELAYS)}</fieldset><button id="done" class="pill" type="button">Done</button></div>
+  <div id="menu" hidden><fieldset><legend>What you pass on</legend>${radios('give', CHOICES)}</fieldset>
+    <fieldset><legend>Delay</legend>${radios('profile', DELAYS)}</fieldset><p id="given"></p><button id="done" class="pill" type="button">Done</button></div>
   <div class="ask" id="ask" hidden>
     <p id="note">Viewers carry this video to each other. While you watch, other viewers can see your IP address, and your device passes on to
       them what it receives.</p>

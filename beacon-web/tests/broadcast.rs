@@ -92,6 +92,39 @@ fn a_page_broadcasts_and_changes_its_source() {
     assert!(counts.objects() > 200, "{} objects", counts.objects());
 }
 
+/// Two pages in tabs that nobody sees, and one that plays what they carry.
+#[derive(Debug, Deserialize)]
+struct Unseen {
+    hidden: bool,
+    seen: bool,
+    published: u64,
+    /// Pictures encoded per second.
+    rate: f64,
+    passed: u64,
+    frames: u64,
+    missed: u64,
+    peers: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hidden {
+    first: Unseen,
+    last: Unseen,
+}
+
+#[test]
+fn hidden_tabs_go_on_broadcasting_and_passing_on() {
+    let Hidden { first, last } = Stage::set().play("hidden.mjs", &[]).finish();
+    println!("{first:#?} {last:#?}");
+    assert!(first.hidden && last.hidden && first.seen && last.seen);
+    // A page's clock is slowed to one per second; the worker's is not.
+    assert!(last.rate > 6.0, "it encodes on: {last:?}");
+    assert!(last.published > first.published, "{first:?} {last:?}");
+    assert!(last.passed > first.passed + 100_000, "it passes on: {first:?} {last:?}");
+    assert!(last.peers > first.peers + 100_000 && last.missed < 10, "{first:?} {last:?}");
+    assert!(last.frames > first.frames + 60, "it plays: {first:?} {last:?}");
+}
+
 #[derive(Debug, Deserialize)]
 struct Played {
     played: Vec<Look>,
