@@ -18,7 +18,7 @@ else location.replace('/');
 function begin() {
   at('name').textContent = name || 'By ticket';
   document.title = `${name || 'Watch'} – Beacon`;
-  for (const attribute of ['latency', 'upload', 'profile', 'consent'])
+  for (const attribute of ['latency', 'upload', 'profile', 'consent', 'max-links'])
     if (query.has(attribute)) player.setAttribute(attribute, query.get(attribute) ?? '');
   player.addEventListener('stats', ({ detail }) => panel.show(detail, player.watch));
   player.addEventListener('statechange', ({ detail }) => {

@@ -27,6 +27,7 @@ pub(crate) struct WatchOptions {
     #[serde(default)]
     codecs: Vec<String>,
     links: Option<u16>,
+    max_links: Option<u16>,
     #[serde(default = "yes")]
     pub(crate) report: bool,
 }
@@ -172,6 +173,10 @@ impl WatchOptions {
         if let Some(links) = self.links {
             config.links_target = links;
             config.links_max = config.links_max.max(links);
+        }
+        if let Some(most) = self.max_links {
+            config.links_max = most;
+            config.links_target = config.links_target.min(most);
         }
         Ok(config)
     }
