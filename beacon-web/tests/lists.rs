@@ -4,53 +4,36 @@
 //! target folder.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod stage;
+
 use beacon_codec_lite::{NullSink, TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_sdk::{
     About, Beacon, Broadcast, Config, Identity, Listing, PeerId, Profile, Thumbnail, Watch,
 };
-use beacon_signal::Server;
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use stage::{Stage, screenshots};
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// Far more than any step takes, for a machine that does ten things at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PICTURE: &[u8] = include_bytes!("browser/thumbnail.jpg");
 
-/// The target folder: this test lies in deps/ of a profile's folder of it.
-fn target() -> PathBuf {
-    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
-}
+/// Native peers.
+struct Mesh(Stage);
 
-/// A signaling server with pages, and native peers.
-struct Stage {
-    runtime: Runtime,
-    addr: SocketAddr,
-}
-
-impl Stage {
+impl Mesh {
     fn set() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let mut config = beacon_signal::Config::default();
-        config.pages = Some(target().join("web-tests"));
-        let server = runtime.block_on(Server::bind("127.0.0.1:0".parse().unwrap(), config));
-        let server = server.expect("cargo xtask web --tests builds what is served");
-        let addr = server.local_addr();
-        runtime.spawn(server.serve(std::future::pending()));
-        Self { runtime, addr }
+        Self(Stage::set())
     }
 
     fn beacon(&self, config: Config) -> (Beacon, PeerId) {
-        let _inside = self.runtime.enter();
+        let _inside = self.0.runtime.enter();
         let identity = Identity::random().unwrap();
         let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-        let rendezvous = SignalClient::new(&format!("ws://{}", self.addr)).unwrap();
+        let rendezvous = SignalClient::new(&format!("ws://{}", self.0.host)).unwrap();
         let own = identity.public();
         let beacon = Beacon::new(identity, transport, rendezvous);
         (beacon.config(config).code(RaptorQ::new()), own)
@@ -61,7 +44,7 @@ impl Stage {
         let (beacon, _) = self.beacon(config);
         let (broadcast, driver) = beacon.publish(name, pattern, None).unwrap();
         broadcast.list(listing);
-        self.runtime.spawn(driver);
+        self.0.runtime.spawn(driver);
         broadcast
     }
 
@@ -69,31 +52,13 @@ impl Stage {
     fn watch(&self, name: &str, config: Config, tells: bool) -> (Watch, String) {
         let (beacon, own) = self.beacon(config);
         let (watch, driver) = beacon.report(tells).watch(name, NullSink::new()).unwrap();
-        self.runtime.spawn(driver);
+        self.0.runtime.spawn(driver);
         (watch, own.to_string()[..8].to_owned())
     }
 
     /// Runs a script against the server and reads what it prints.
-    fn browse<T: DeserializeOwned>(&self, script: &str, args: &[&str]) -> T {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-        assert!(
-            folder.join("node_modules/playwright-core").is_dir(),
-            "playwright-core is missing: run `npm ci` in beacon-web/tests/browser, or `cargo ci`"
-        );
-        let shots = target().join("screenshots");
-        std::fs::create_dir_all(&shots).unwrap();
-        let output = Command::new("node")
-            .arg(folder.join(script))
-            .arg(format!("http://{}", self.addr))
-            .arg(shots)
-            .args(args)
-            .current_dir(&folder)
-            .output()
-            .expect("node is needed: apt-get install nodejs");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complained = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}{complained}");
-        serde_json::from_str(&said).unwrap()
+    fn browse<T: DeserializeOwned>(&self, script: &str) -> T {
+        self.0.play(script, &[screenshots().to_str().unwrap()]).finish()
     }
 }
 
@@ -130,18 +95,18 @@ struct Home {
 
 #[test]
 fn the_home_page_shows_what_broadcasts_say_of_themselves() {
-    let stage = Stage::set();
+    let mesh = Mesh::set();
     let live = || Profile::Live.config();
     let _kept = [
-        stage.broadcast(
+        mesh.broadcast(
             "launch",
             live(),
             listing("Night launch from the coast", "Space", &["rocket", "night"], true),
         ),
-        stage.broadcast("orbit", live(), listing("", "Space", &["station"], false)),
-        stage.broadcast("jam", live(), listing("Late jam", "Music", &["Night", "jazz"], false)),
+        mesh.broadcast("orbit", live(), listing("", "Space", &["station"], false)),
+        mesh.broadcast("jam", live(), listing("Late jam", "Music", &["Night", "jazz"], false)),
     ];
-    let seen: Home = stage.browse("lists.mjs", &[]);
+    let seen: Home = mesh.browse("lists.mjs");
     println!("{seen:#?}");
     assert_eq!(seen.errors, Vec::<String>::new());
     let card = |name| seen.all.iter().find(|card| card.name == name).unwrap();
@@ -203,21 +168,21 @@ struct Board {
 
 #[test]
 fn the_dashboard_shows_the_mesh_as_it_is() {
-    let stage = Stage::set();
+    let mesh = Mesh::set();
     // One link: whoever has it is a relay, and all others are further away.
     let mut narrow = Profile::Live.config();
     (narrow.links_max, narrow.links_target) = (1, 1);
     let title = listing("Night launch from the coast", "Space", &["rocket"], true);
-    let origin = stage.broadcast("launch", narrow, title);
+    let origin = mesh.broadcast("launch", narrow, title);
     let live = || Profile::Live.config();
-    let relay = stage.watch("launch", live(), true);
+    let relay = mesh.watch("launch", live(), true);
     let until = Instant::now() + PATIENCE;
     while origin.snapshot().stats.children == 0 {
         assert!(Instant::now() < until, "the first viewer takes the origin's link");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let others = [stage.watch("launch", live(), true), stage.watch("launch", live(), false)];
-    let seen: Board = stage.browse("dashboard.mjs", &[]);
+    let others = [mesh.watch("launch", live(), true), mesh.watch("launch", live(), false)];
+    let seen: Board = mesh.browse("dashboard.mjs");
     println!("{seen:#?}");
     assert_eq!(seen.errors, Vec::<String>::new());
     assert_eq!(seen.title, "Night launch from the coast");

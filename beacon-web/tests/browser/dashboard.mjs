@@ -1,10 +1,10 @@
 // node dashboard.mjs URL FOLDER
 // Joins the broadcast "launch" with a page and looks at its dashboard: graph, charts, tables, events; lets the page leave;
 // then a build without charts, and no broadcast. Takes pictures into FOLDER and prints what was seen as one line of JSON.
-import { begin, pictures } from './screen.mjs';
+import { launch, pictures } from './chromium.mjs';
 
 const [url, folder] = process.argv.slice(2);
-const { browser, errors, open } = await begin(url);
+const { browser, errors, open } = await launch(url);
 const PATIENCE = { timeout: 90_000 };
 const texts = (page, selector) => page.locator(selector).allInnerTexts();
 
@@ -48,10 +48,8 @@ try {
   seen.left = await texts(page, '#events li');
 
   const expected = errors.length;
-  const plain = await (await browser.newContext()).newPage();
-  plain.setDefaultTimeout(90_000);
-  await plain.route('**/charts/**', route => route.fulfill({ status: 404, body: 'there is no such page' }));
-  await plain.goto(`${url}/dashboard?name=launch`);
+  const plain = await open('/dashboard?name=launch', page =>
+    page.route('**/charts/**', route => route.fulfill({ status: 404, body: 'there is no such page' })));
   await plain.locator('#plain').waitFor();
   await plain.locator('#peers tbody tr').nth(3).waitFor();
   seen.plain = await plain.locator('#plain').innerText();

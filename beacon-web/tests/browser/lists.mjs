@@ -1,10 +1,10 @@
 // node lists.mjs URL FOLDER
 // Uses the home page of a signaling server that has three broadcasts: looks, filters, searches, loses the server. Takes
 // pictures into FOLDER and prints what was seen as one line of JSON.
-import { begin, pictures } from './screen.mjs';
+import { launch, pictures } from './chromium.mjs';
 
 const [url, folder] = process.argv.slice(2);
-const { browser, errors, open } = await begin(url);
+const { browser, errors, open } = await launch(url);
 
 // In a page: the cards that are shown.
 const cards = () => [...document.querySelectorAll('#list li')].map(item => ({
