@@ -49,7 +49,8 @@ p, fieldset { margin: 0; padding: 0; border: 0; }
 button, input, select { font: inherit; color: inherit; touch-action: manipulation; }
 button, select, label { cursor: pointer; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-#stage { position: relative; aspect-ratio: 16 / 9; width: 100%; max-height: max(220px, 100vh - 430px); background: #000; color: #f3f4f4; }
+#stage { position: relative; aspect-ratio: 16 / 9; width: 100%; max-height: max(220px, 100vh - 515px); background: #000; color: #f3f4f4; }
+:host([name]) #stage { max-height: max(220px, 100vh - 430px); }
 video { display: block; width: 100%; height: 100%; object-fit: contain; }
 #notice { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 4px; padding: 16px 20px;
   background: rgb(8 10 12 / .7); text-align: center; }

@@ -10,12 +10,14 @@ const SHARE = 0.97;
 /** Milliseconds added to that: decoding, and the clocks of timers. */
 const MARGIN = 12;
 const DELAY_MAX = 1500;
-/** The delay shrinks by so many milliseconds per second; it grows at once. */
-const SHRINK = 20;
+/** The delay grows at once, and shrinks by so many milliseconds per second; what it is too long by more than this is skipped. */
+const SHRINK = 40, SKIP = 400;
 /** How far two clocks may run apart, in milliseconds per millisecond. */
 const DRIFT = 1e-4;
 /** Pictures in the decoder and decoded pictures that wait, at most. */
 const DECODING_MAX = 40, WAITING_MAX = 30;
+/** Objects that wait for an answer about codecs, at most. */
+const HELD_MAX = 600;
 /** A picture that is this late when a newer one is there is left out. */
 const EARLY = 4;
 /** Nothing to show for so long is a stall. */
@@ -51,7 +53,7 @@ export class Pace {
     const past = this.#past.slice(0, Math.min(this.#count, PAST)).sort();
     const late = past[Math.min(past.length - 1, Math.floor(past.length * SHARE))] ?? 0;
     const wanted = Math.min(DELAY_MAX, Math.max(this.#least, late + MARGIN));
-    this.delay = Math.max(wanted, this.delay - passed * SHRINK / 1000);
+    this.delay = this.delay - wanted > SKIP ? wanted : Math.max(wanted, this.delay - passed * SHRINK / 1000);
   }
 
   /** @param {number} pts milliseconds */
@@ -82,7 +84,8 @@ export class Screen {
   #learnt = wall();
   #shownAt = 0;
   #starved = false;
-  #choice = 0;
+  /** What came while it is found out whether the tracks can be decoded. @type {any[] | null} */
+  #held = null;
   #counts = { frames: 0, left: 0, stalls: 0 };
 
   /**
@@ -106,9 +109,31 @@ export class Screen {
 
   /** Takes what the engine says; what is no media is passed over. @param {any} message */
   take(message) {
-    switch (message.type) {
-      case 'tracks': return this.#choose(message.tracks);
-      case 'object': return this.#object(message);
+    if (message.type !== 'tracks' && message.type !== 'object') return;
+    if (message.type === 'object') this.#came(message.pts / 1000);
+    if (!this.#held) return this.#take(message);
+    this.#held.push(message);
+    if (this.#held.length > HELD_MAX) this.#held.shift();
+  }
+
+  /** @param {any} message */
+  #take(message) {
+    if (message.type === 'object') return this.#object(message);
+    this.#held = [];
+    this.#choose(message.tracks).finally(() => {
+      const held = this.#held ?? [];
+      this.#held = null;
+      for (const message of held) if (this.#held) this.#held.push(message); else this.#take(message);
+    });
+  }
+
+  /** @param {number} pts milliseconds */
+  #came(pts) {
+    const now = wall();
+    this.#pace.came(pts, now);
+    if (now > this.#learnt) {
+      this.#pace.learn(now - this.#learnt);
+      this.#learnt = now;
     }
   }
 
@@ -130,45 +155,40 @@ export class Screen {
   }
 
   async #choose(tracks) {
-    const choice = ++this.#choice, problems = [], usable = [];
+    const problems = [], usable = [];
     for (const track of tracks) {
       const { supported } = await support(track).catch(() => ({ supported: false }));
       if (supported) usable.push(track);
       else problems.push(`This browser cannot decode ${track.codec} (${track.kind === 'video' ? 'picture' : 'sound'}) frame by frame.`);
     }
-    if (choice !== this.#choice) return;
     const of = kind => usable.find(track => track.kind === kind) ?? null;
     const [video, audio] = [of('video'), of('audio')];
     if (!video) return this.#say({ type: 'unplayable', reason: problems.join(' ') || 'There is no picture.' });
     this.#say({ type: 'chosen', tracks: [video, audio].filter(Boolean), remark: problems.join(' ') });
+    const other = !same(video, this.#video) || !same(audio, this.#audio);
     this.#audio = audio;
     this.#video = video;
-    this.#open();
+    if (other) this.#open();
   }
 
+  /** Sets the decoders to the tracks. What is in them comes out first. */
   #open() {
-    // Pictures that are decoded already are shown still.
-    if (this.#pictures && this.#pictures.state !== 'closed') this.#pictures.close();
-    const pictures = new VideoDecoder({
-      output: frame => this.#decoded(frame),
-      error: error => pictures === this.#pictures && this.#say({ type: 'broken', reason: error.message }),
-    });
-    pictures.configure(configuration(this.#video));
-    this.#pictures = pictures;
+    if (this.#pictures?.state !== 'configured') {
+      const pictures = new VideoDecoder({
+        output: frame => this.#decoded(frame),
+        error: error => pictures === this.#pictures && this.#say({ type: 'broken', reason: error.message }),
+      });
+      this.#pictures = pictures;
+    }
+    this.#pictures.configure(configuration(this.#video));
     this.#broken = true;
-    if (!this.#audio || !this.#speaker || this.#sound?.state === 'configured') return;
-    const sound = new AudioDecoder({ output: data => this.#heard(data), error: () => { this.#sound = null; } });
-    sound.configure(configuration(this.#audio));
-    this.#sound = sound;
+    if (!this.#audio || !this.#speaker) return;
+    if (this.#sound?.state !== 'configured')
+      this.#sound = new AudioDecoder({ output: data => this.#heard(data), error: () => { this.#sound = null; } });
+    this.#sound.configure(configuration(this.#audio));
   }
 
   #object({ track, pts, keyframe, gapBefore, data }) {
-    const now = wall();
-    this.#pace.came(pts / 1000, now);
-    if (now > this.#learnt) {
-      this.#pace.learn(now - this.#learnt);
-      this.#learnt = now;
-    }
     if (track === this.#video?.id) this.#picture(pts, keyframe, gapBefore, data);
     else if (track === this.#audio?.id && this.#sound?.state === 'configured')
       this.#sound.decode(new EncodedAudioChunk({ type: 'key', timestamp: pts, data }));
@@ -248,6 +268,12 @@ export class Screen {
   #drop() {
     while (this.#waiting.length) this.#waiting.shift()?.close();
   }
+}
+
+/** Whether a decoder of one goes on with the other. @param {any} track @param {any} other */
+function same(track, other) {
+  const told = it => it && JSON.stringify([it.id, it.codec, it.width, it.height, it.rate, it.channels, [...it.config ?? []]]);
+  return told(track) === told(other);
 }
 
 /** @param {any} track @returns {any} */

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde::Deserialize;
-use stage::Stage;
+use stage::{Stage, screenshots};
 
 mod stage;
 
@@ -32,6 +32,7 @@ struct Decoded {
     plain: Look,
     canvas: Look,
     without: Look,
+    larger: Look,
     smooth: Look,
     ended: bool,
     damaged: Damaged,
@@ -40,10 +41,12 @@ struct Decoded {
 
 #[test]
 fn frames_are_decoded_one_by_one_or_it_says_why_not() {
-    let seen: Decoded = Stage::set().play("decode.mjs", &[]).finish();
+    let folder = screenshots();
+    let args = [folder.to_str().unwrap()];
+    let seen: Decoded = Stage::set().play("decode.mjs", &args).finish();
     println!("{seen:#?}");
     assert_eq!(seen.errors, Vec::<String>::new());
-    for look in [&seen.plain, &seen.canvas] {
+    for look in [&seen.plain, &seen.canvas, &seen.larger] {
         assert_eq!((look.playback.as_str(), look.state.as_str()), ("webcodecs", "playing"));
         assert!(look.age.is_some_and(|age| age > 0.0), "the clock is read: {look:?}");
         assert_eq!(look.remark, "");

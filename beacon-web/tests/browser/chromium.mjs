@@ -27,12 +27,22 @@ export async function launch(url) {
   return { browser, errors, open };
 }
 
-/** Waits until a player plays. */
+/** Waits until a player plays; when it does not, what it says is the error. */
 export async function playing(page, timeout = 90_000) {
-  await page.waitForFunction(() => {
-    const { video, state } = document.querySelector('beacon-player');
-    return video?.currentTime > 0 && state?.name === 'playing';
-  }, null, { timeout });
+  try {
+    await page.waitForFunction(() => {
+      const { video, state } = document.querySelector('beacon-player');
+      return video?.currentTime > 0 && state?.name === 'playing';
+    }, null, { timeout });
+  } catch (error) {
+    const said = await page.evaluate(() => {
+      const { video, state, stats, watch } = document.querySelector('beacon-player');
+      const { currentTime, readyState, paused, seeking, buffered } = video;
+      const ranges = Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)]);
+      return JSON.stringify({ state, currentTime, readyState, paused, seeking, ranges, shown: watch?.shown, playback: watch?.playback, stats });
+    });
+    throw new Error(`it does not play: ${said}`, { cause: error });
+  }
   return page;
 }
 

@@ -1,9 +1,10 @@
-// node decode.mjs URL
+// node decode.mjs URL FOLDER
 // What plays frame by frame: losses and damage in the decoder, a browser without a way from the worker to an element, one without
-// WebCodecs, and the choice in the player's menu. Prints what was seen.
-import { launch, playing } from './chromium.mjs';
+// WebCodecs, and the choice in the player's menu. Leaves
+// pictures of the menu in FOLDER, and prints what was seen.
+import { launch, pictures, playing } from './chromium.mjs';
 
-const [url] = process.argv.slice(2);
+const [url, folder] = process.argv.slice(2);
 const { browser, errors, open } = await launch(url);
 
 /** Feeds a screen with 60 pictures, a keyframe every 15, some lost and one damaged; says which were shown. */
@@ -80,17 +81,23 @@ try {
   const { page, seen: plain } = await watch();
   const { seen: canvas } = await watch(page => page.addInitScript(() => { delete window.MediaStreamTrackGenerator; }));
   const { seen: without } = await watch(page => page.addInitScript(() => { delete window.VideoDecoder; }));
+  // Another size: the same decoder goes on with the first group of it.
+  await caster.getByLabel('Quality').selectOption('720p');
+  await page.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720, null, { timeout: 60_000 });
+  await goesOn(page);
+  const larger = await look(page);
   // To and fro by the menu.
   await page.getByRole('button', { name: /What you pass on/ }).click();
+  await pictures(page, folder, 'menu');
   await page.getByLabel('Smooth').check();
   await page.waitForFunction(() => document.querySelector('beacon-player').watch.playback === 'mse');
-  await page.getByRole('button', { name: 'Done' }).or(page.getByRole('button', { name: /What you pass on/ })).first().click();
+  await page.keyboard.press('Escape');
   await playing(page);
   await goesOn(page);
   const smooth = await look(page);
   await caster.getByRole('button', { name: 'End the broadcast' }).click();
   const ended = await watchEnd(page);
-  console.log(JSON.stringify({ plain, canvas, without, smooth, ended, damaged: await damaged(caster), errors }));
+  console.log(JSON.stringify({ plain, canvas, without, larger, smooth, ended, damaged: await damaged(caster), errors }));
 } finally {
   await browser.close();
 }

@@ -8,6 +8,8 @@ use tokio::runtime::Runtime;
 
 /// A server, which ends with its runtime.
 pub(crate) struct Stage {
+    // Not every test has native peers.
+    #[allow(dead_code)]
     pub(crate) runtime: Runtime,
     /// Its host and port.
     pub(crate) host: String,
