@@ -2,6 +2,7 @@
 import { chromium } from 'playwright-core';
 
 export const DESK = { width: 1280, height: 800 }, PHONE = { width: 390, height: 844 };
+const PATIENCE_MS = 90_000;
 
 /** @param {string} url   of the server whose pages are opened */
 export async function launch(url) {
@@ -15,6 +16,8 @@ export async function launch(url) {
   /** A page in a context of its own: two of one context would share what they store. */
   async function open(path, prepare = async () => {}) {
     const page = await (await browser.newContext({ viewport: DESK })).newPage();
+    // A machine that does ten things at once takes its time.
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on('console', message => { if (message.type() === 'error') errors.push(`${path}: ${message.text()}`); });
     page.on('pageerror', error => errors.push(`${path}: ${error}`));
     await prepare(page);
@@ -25,7 +28,7 @@ export async function launch(url) {
 }
 
 /** Waits until a player plays; when it does not, what it says is the error. */
-export async function playing(page, timeout = 90_000) {
+export async function playing(page, timeout = PATIENCE_MS) {
   try {
     await page.waitForFunction(() => {
       const { video, state } = document.querySelector('beacon-player');
