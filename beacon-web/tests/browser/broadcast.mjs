@@ -31,11 +31,11 @@ async function goesOn(page, count) {
     window.mark = { time: video.currentTime, frames: shown() };
     window.gone = () => video.currentTime > window.mark.time + 1 ? shown() - window.mark.frames : 0;
   });
-  await page.waitForFunction(count => window.gone() >= count, count, { timeout: 60_000 });
+  await page.waitForFunction(count => window.gone() >= count, count);
 }
 
 const state = page => page.evaluate(() => document.querySelector('beacon-broadcaster').state);
-const named = (page, name) => page.waitForFunction(name => document.querySelector('beacon-broadcaster').state?.name === name, name, { timeout: 60_000 });
+const named = (page, name) => page.waitForFunction(name => document.querySelector('beacon-broadcaster').state?.name === name, name);
 
 async function scenes(folder) {
   const caster = await open('/broadcast?name=test&quality=360p&heading=A%20test&category=Demo&tags=page,%20live');
@@ -63,13 +63,13 @@ async function scenes(folder) {
   await caster.getByText('Camera').click();
   await caster.getByRole('button', { name: 'Microphone is off' }).click();
   await caster.getByRole('button', { name: 'Microphone is on' }).waitFor();
-  await viewer.waitForFunction(() => window.gone() > 120, null, { timeout: 60_000 });
+  await viewer.waitForFunction(() => window.gone() > 120);
   seen.camera = await look(viewer);
   await caster.getByText('Screen').click();
   await goesOn(viewer, 60);
   seen.screen = await look(viewer);
   await caster.getByLabel('Quality').selectOption('720p');
-  await viewer.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720, null, { timeout: 60_000 });
+  await viewer.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720);
   await goesOn(viewer, 30);
   seen.larger = await look(viewer);
   await pictures(caster, folder, 'broadcast');
@@ -88,7 +88,7 @@ async function scenes(folder) {
   const cure = await refusing.locator('#cure').textContent();
 
   await caster.getByRole('button', { name: 'End the broadcast' }).click();
-  await viewer.waitForFunction(() => document.querySelector('beacon-player').state?.name === 'ended', null, { timeout: 60_000 });
+  await viewer.waitForFunction(() => document.querySelector('beacon-player').state?.name === 'ended');
   return { ...seen, live, taken, cure, errors };
 }
 
@@ -97,7 +97,7 @@ async function readme() {
     route.fulfill({ contentType: 'text/html', body: await readFile(file, 'utf8') })));
   const caster = await show(files[0], 0);
   await caster.getByRole('button', { name: 'Go live' }).click();
-  await caster.getByText(/^Live/).first().waitFor({ timeout: 60_000 });
+  await caster.getByText(/^Live/).first().waitFor();
   const played = [];
   for (const [at, file] of files.slice(1).entries()) {
     const viewer = await playing(await show(file, at + 1));

@@ -1,9 +1,8 @@
 // The system's Chromium with devices that are made up, and pages that keep what went wrong in them.
 import { chromium } from 'playwright-core';
 
-/** For a machine that does ten things at once. */
-const PATIENCE_MS = 90_000;
 export const DESK = { width: 1280, height: 800 }, PHONE = { width: 390, height: 844 };
+const PATIENCE_MS = 90_000;
 
 /** @param {string} url   of the server whose pages are opened */
 export async function launch(url) {
@@ -17,6 +16,7 @@ export async function launch(url) {
   /** A page in a context of its own: two of one context would share what they store. */
   async function open(path, prepare = async () => {}) {
     const page = await (await browser.newContext({ viewport: DESK })).newPage();
+    // A machine that does ten things at once takes its time.
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('console', message => { if (message.type() === 'error') errors.push(`${path}: ${message.text()}`); });
     page.on('pageerror', error => errors.push(`${path}: ${error}`));
@@ -28,7 +28,7 @@ export async function launch(url) {
 }
 
 /** Waits until a player plays; when it does not, what it says is the error. */
-export async function playing(page, timeout = 90_000) {
+export async function playing(page, timeout = PATIENCE_MS) {
   try {
     await page.waitForFunction(() => {
       const { video, state } = document.querySelector('beacon-player');
@@ -46,15 +46,13 @@ export async function playing(page, timeout = 90_000) {
   return page;
 }
 
-/** Pictures of a page in both themes and at a phone's size; `whole` is also what a desk has to scroll to. */
-export async function pictures(page, folder, name, whole = false) {
+/** Pictures of a page in both themes and at a phone's size. */
+export async function pictures(page, folder, name) {
   for (const [size, viewport] of [['', DESK], ['-phone', PHONE]]) {
     await page.setViewportSize(viewport);
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme });
-      // Charts follow the size a frame later.
-      await page.waitForTimeout(150);
-      await page.screenshot({ path: `${folder}/${name}${size}-${colorScheme}.png`, fullPage: whole || Boolean(size), timeout: 60_000 });
+      await page.screenshot({ path: `${folder}/${name}${size}-${colorScheme}.png`, fullPage: Boolean(size), timeout: 60_000 });
     }
   }
   await page.setViewportSize(DESK);

@@ -77,13 +77,13 @@ async function watch(prepare) {
 try {
   const caster = await open('/broadcast?name=test&source=pattern&quality=360p&profile=low-latency');
   await caster.getByRole('button', { name: 'Go live' }).click();
-  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state?.name === 'live', null, { timeout: 60_000 });
+  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state?.name === 'live');
   const { page, seen: plain } = await watch();
   const { seen: canvas } = await watch(page => page.addInitScript(() => { delete window.MediaStreamTrackGenerator; }));
   const { seen: without } = await watch(page => page.addInitScript(() => { delete window.VideoDecoder; }));
   // Another size: the same decoder goes on with the first group of it.
   await caster.getByLabel('Quality').selectOption('720p');
-  await page.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720, null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720);
   await goesOn(page);
   const larger = await look(page);
   // To and fro by the menu.
@@ -103,6 +103,6 @@ try {
 }
 
 async function watchEnd(page) {
-  await page.waitForFunction(() => document.querySelector('beacon-player').state?.name === 'ended', null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.querySelector('beacon-player').state?.name === 'ended');
   return true;
 }

@@ -40,7 +40,7 @@ async function run(profile) {
   const name = `latency-${profile}`, query = `name=${name}&profile=${profile}`;
   const caster = await open(`/broadcast?${query}&source=pattern&quality=360p&max-links=1`);
   await caster.getByRole('button', { name: 'Go live' }).click();
-  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state?.name === 'live', null, { timeout: 60_000 });
+  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state?.name === 'live');
   const pages = [];
   for (let hop = 1; hop <= Number(hops); hop++)
     pages.push(await playing(await open(`/watch?${query}&max-links=${hop < Number(hops) ? 2 : 1}`)));
