@@ -46,13 +46,15 @@ export async function playing(page, timeout = PATIENCE_MS) {
   return page;
 }
 
-/** Pictures of a page in both themes and at a phone's size. */
-export async function pictures(page, folder, name) {
+/** Pictures of a page in both themes and at a phone's size; `whole` is also what a desk has to scroll to. */
+export async function pictures(page, folder, name, whole = false) {
   for (const [size, viewport] of [['', DESK], ['-phone', PHONE]]) {
     await page.setViewportSize(viewport);
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: `${folder}/${name}${size}-${colorScheme}.png`, fullPage: Boolean(size), timeout: 60_000 });
+      // Charts follow the size a frame later.
+      await page.waitForTimeout(150);
+      await page.screenshot({ path: `${folder}/${name}${size}-${colorScheme}.png`, fullPage: whole || Boolean(size), timeout: 60_000 });
     }
   }
   await page.setViewportSize(DESK);
