@@ -7,6 +7,7 @@ pub mod engine;
 mod event;
 mod id;
 mod identity;
+pub mod listing;
 mod maybe_send;
 pub mod media;
 pub mod memory;
@@ -26,6 +27,7 @@ pub use engine::Engine;
 pub use event::{Event, Offence};
 pub use id::{BroadcastId, PeerId, SegmentId, TrackId};
 pub use identity::{Identity, ParseKeyError, PublicKey, SIGNATURE_LEN, Signature};
+pub use listing::{About, Listing, ListingError, Thumbnail};
 pub use maybe_send::MaybeSend;
 pub use plugin::{
     CloseReason, ErasureCode, Lane, Layout, Ledger, Rendezvous, Role, Scheduler, Score, Scorer,
@@ -35,7 +37,9 @@ pub use rng::Rng;
 #[cfg(feature = "tokio")]
 pub use runtime::timer;
 #[cfg(feature = "tokio")]
-pub use runtime::{Beacon, Broadcast, DriveError, Driver, Snapshot, StartError, Stopper, Watch};
+pub use runtime::{
+    Beacon, Broadcast, DriveError, Driver, Lister, Snapshot, StartError, Stopper, Watch,
+};
 pub use stats::{LinkStats, Percentiles, Stats};
 pub use ticket::{Ticket, TicketError};
 pub use time::Instant;

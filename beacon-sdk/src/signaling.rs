@@ -10,9 +10,11 @@
 pub mod hints;
 
 use crate::id::{BroadcastId, PeerId};
-use crate::plugin::{Join, PeerHint, Report, SIGNAL_BYTES_MAX};
+use crate::listing::{About, Thumbnail};
+use crate::plugin::{DETAIL_LINKS_MAX, Join, PeerHint, Report, SIGNAL_BYTES_MAX};
 use bytes::Bytes;
 use core::fmt;
+use core::time::Duration;
 use data_encoding::BASE64;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -27,6 +29,8 @@ pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 pub const NAME_CHARS_MAX: usize = 64;
 /// Hints in one [`ServerMessage::Peers`] at most.
 pub const HINTS_MAX: usize = 64;
+/// A thumbnail is replaced this often at most.
+pub const THUMBNAIL_INTERVAL: Duration = Duration::from_secs(5);
 /// Characters of a message to a person at most; what a parser says of hostile text is cut here.
 const EXPLANATION_CHARS_MAX: usize = 200;
 
@@ -81,6 +85,14 @@ pub enum ClientMessage {
         to: PeerId,
         /// The set-up signal.
         data: SignalData,
+    },
+    /// What lists show of the broadcast, by its origin; only the latest counts.
+    Describe(About),
+    /// The picture that lists show of the broadcast, by its origin; `None` takes it away. One that
+    /// comes within [`THUMBNAIL_INTERVAL`] of the last is passed over.
+    Thumbnail {
+        /// The picture.
+        data: Option<Thumbnail>,
     },
     /// What the peer says of itself; only the latest counts.
     MetricsReport(Report),
@@ -163,6 +175,8 @@ pub enum ErrorCode {
     NotJoined,
     /// A second join on one connection.
     AlreadyJoined,
+    /// What a list cannot show, or not from the origin.
+    BadListing,
     /// Not a message of this protocol, or not text.
     Malformed,
     /// A message type this version does not know.
@@ -221,6 +235,7 @@ impl ErrorCode {
             Self::TooLarge => "too-large",
             Self::NotJoined => "not-joined",
             Self::AlreadyJoined => "already-joined",
+            Self::BadListing => "bad-listing",
             Self::Malformed => "malformed",
             Self::UnknownType => "unknown-type",
             Self::Rate => "rate",
@@ -254,6 +269,9 @@ pub enum ProtocolError {
     /// A join that cannot be.
     #[error("{0}")]
     BadJoin(&'static str),
+    /// Words or a picture that no list shows.
+    #[error("{0}")]
+    BadListing(String),
 }
 
 impl ProtocolError {
@@ -266,18 +284,24 @@ impl ProtocolError {
             Self::Version(_) => ErrorCode::Version,
             Self::Malformed(_) => ErrorCode::Malformed,
             Self::BadJoin(_) => ErrorCode::BadJoin,
+            Self::BadListing(_) => ErrorCode::BadListing,
         }
     }
 }
 
 impl ClientMessage {
-    /// Reads one text frame and checks what can be checked without state.
+    /// Reads one text frame and checks what can be checked without state. Links of a report above
+    /// [`DETAIL_LINKS_MAX`] are cut off.
     ///
     /// # Errors
     /// [`ProtocolError`]; [`ProtocolError::code`] says what to answer.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 5] = ["join", "signal", "metrics-report", "heartbeat", "leave"];
-        let message = parse(text, &TYPES)?;
+        const TYPES: [&str; 7] =
+            ["join", "signal", "describe", "thumbnail", "metrics-report", "heartbeat", "leave"];
+        let mut message = parse(text, &TYPES)?;
+        if let Self::MetricsReport(Report { detail: Some(detail), .. }) = &mut message {
+            detail.links.truncate(DETAIL_LINKS_MAX);
+        }
         if let Self::Join { version, join } = &message {
             if *version != VERSION {
                 return Err(ProtocolError::Version(u64::from(*version)));
@@ -366,6 +390,9 @@ fn parse<T: DeserializeOwned>(text: &str, types: &[&str]) -> Result<T, ProtocolE
             if kind == "join" && version != u64::from(VERSION) =>
         {
             Err(ProtocolError::Version(version))
+        }
+        Ok(Probe { kind, .. }) if kind == "describe" || kind == "thumbnail" => {
+            Err(ProtocolError::BadListing(explain(&error)))
         }
         _ => Err(ProtocolError::Malformed(explain(&error))),
     }

@@ -35,6 +35,9 @@ pub struct Config {
     /// A web build, as `cargo xtask web` leaves it in `beacon-web/dist`: pages to find and watch
     /// broadcasts on. They are read once, at the start.
     pub pages: Option<PathBuf>,
+    /// Whether it is kept and served how the mesh of a broadcast does, by what peers tell of
+    /// themselves: `GET /api/streams/NAME/mesh`.
+    pub mesh: bool,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             refresh: Duration::from_secs(5),
             grace: Duration::from_secs(2),
             pages: None,
+            mesh: true,
         }
     }
 }

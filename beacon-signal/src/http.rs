@@ -1,17 +1,20 @@
 //! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
 use crate::pages;
+use crate::rooms::Mesh;
 use crate::server::{Lease, Shared};
 use crate::socket;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
+use serde::Serialize;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a connection reads and gathers at once; the default of 128 KiB each is for bulk.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -26,6 +29,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .route("/api/streams", get(streams))
+        .route("/api/streams/{name}/thumbnail", get(thumbnail))
+        .route("/api/streams/{name}/mesh", get(mesh))
         .fallback(get(pages::page))
         .with_state(shared)
 }
@@ -71,16 +76,63 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 
 async fn streams(State(shared): State<Arc<Shared>>) -> Response {
     let streams = shared.rooms().streams();
-    match serde_json::to_string(&streams) {
-        // Public and read-only: pages of any origin may list it.
-        Ok(list) => {
+    json(&streams)
+}
+
+async fn thumbnail(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    let picture = shared.rooms().thumbnail(&name);
+    let Some(picture) = picture else {
+        let cause = "there is no such broadcast here, or it has no thumbnail";
+        return refusal(StatusCode::NOT_FOUND, cause);
+    };
+    let headers = [
+        (header::CONTENT_TYPE, picture.picture().media_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Strangers' bytes: nothing in them may run, should somebody open them as a page.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        // The list names another address for another picture.
+        (header::CACHE_CONTROL, "public, max-age=60"),
+    ];
+    (headers, picture.bytes().clone()).into_response()
+}
+
+async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    if !shared.config.mesh {
+        let cause = "this server keeps nothing of how meshes do: it was started with --no-mesh";
+        return refusal(StatusCode::NOT_FOUND, cause);
+    }
+    let mesh: Option<Mesh> = shared.rooms().mesh(Instant::now(), &name);
+    match mesh {
+        Some(mesh) => json(&mesh),
+        None => refusal(StatusCode::NOT_FOUND, "there is no such broadcast here"),
+    }
+}
+
+/// Public and read-only: pages of any origin may read it.
+fn json(body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => {
             let headers = [
                 (header::CONTENT_TYPE, "application/json"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
                 (header::CACHE_CONTROL, "no-store"),
             ];
-            (headers, list).into_response()
+            (headers, body).into_response()
         }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+/// A refusal that programs can read.
+fn refusal(status: StatusCode, error: &str) -> Response {
+    let mut response = json(&Refusal { error });
+    *response.status_mut() = status;
+    response
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
 }

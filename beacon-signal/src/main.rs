@@ -45,13 +45,17 @@ struct Args {
     /// `cargo xtask web` builds.
     #[arg(long, value_name = "DIR")]
     pages: Option<PathBuf>,
+    /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
+    #[arg(long)]
+    no_mesh: bool,
 }
 
 const AFTER_HELP: &str = "\
 Pages:
   /healthz      200 while it serves
   /metrics      numbers for Prometheus
-  /api/streams  the broadcasts whose origin is here, as JSON
+  /api/streams  the broadcasts whose origin is here, as JSON, with title, category, tags, viewers and age;
+                /api/streams/NAME/thumbnail is the picture of one, /api/streams/NAME/mesh how its mesh does
   /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:
@@ -76,6 +80,7 @@ impl Args {
         config.burst = self.burst;
         config.queue_max = self.queue_max;
         config.pages.clone_from(&self.pages);
+        config.mesh = !self.no_mesh;
         config
     }
 }

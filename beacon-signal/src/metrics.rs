@@ -58,6 +58,8 @@ impl Metrics {
         let kind = match message {
             ClientMessage::Join { .. } => "join",
             ClientMessage::Signal { .. } => "signal",
+            ClientMessage::Describe(_) => "describe",
+            ClientMessage::Thumbnail { .. } => "thumbnail",
             ClientMessage::MetricsReport(_) => "metrics-report",
             ClientMessage::Heartbeat => "heartbeat",
             ClientMessage::Leave => "leave",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
 const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Everything there is: what a request names, the file in the folder, and its type. Paths of
@@ -23,11 +24,17 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "pages/home.html", HTML),
     ("/watch", "pages/watch.html", HTML),
+    ("/dashboard", "pages/dashboard.html", HTML),
+    ("/pages/dashboard.js", "pages/dashboard.js", SCRIPT),
+    ("/pages/dashboard.css", "pages/dashboard.css", STYLE),
+    ("/pages/charts.js", "pages/charts.js", SCRIPT),
+    ("/pages/mesh.js", "pages/mesh.js", SCRIPT),
     ("/pages/home.js", "pages/home.js", SCRIPT),
+    ("/pages/home.css", "pages/home.css", STYLE),
     ("/pages/watch.js", "pages/watch.js", SCRIPT),
     ("/pages/panel.js", "pages/panel.js", SCRIPT),
     ("/pages/format.js", "pages/format.js", SCRIPT),
-    ("/pages/page.css", "pages/page.css", "text/css; charset=utf-8"),
+    ("/pages/page.css", "pages/page.css", STYLE),
     ("/pages/icon.svg", "pages/icon.svg", "image/svg+xml"),
     ("/index.js", "index.js", SCRIPT),
     ("/element.js", "element.js", SCRIPT),
@@ -38,8 +45,33 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/support.js", "support.js", SCRIPT),
     ("/view.js", "view.js", SCRIPT),
     ("/worker.js", "worker.js", SCRIPT),
+    ("/peer.js", "peer.js", SCRIPT),
+    ("/broadcast", "pages/broadcast.html", HTML),
+    ("/pages/broadcast.js", "pages/broadcast.js", SCRIPT),
+    ("/broadcast.js", "broadcast.js", SCRIPT),
+    ("/broadcaster.js", "broadcaster.js", SCRIPT),
+    ("/broadcaster-view.js", "broadcaster-view.js", SCRIPT),
+    ("/capture.js", "capture.js", SCRIPT),
+    ("/codec.js", "codec.js", SCRIPT),
+    ("/encode.js", "encode.js", SCRIPT),
+    ("/pattern.js", "pattern.js", SCRIPT),
+    ("/tap.js", "tap.js", SCRIPT),
+    ("/decode.js", "decode.js", SCRIPT),
+    ("/live.js", "live.js", SCRIPT),
+    ("/speaker.js", "speaker.js", SCRIPT),
     ("/beacon.js", "beacon.js", SCRIPT),
     ("/beacon_bg.wasm", "beacon_bg.wasm", "application/wasm"),
+];
+
+/// What the dashboard draws with: there where the build had npm. It says what is missing otherwise.
+const OPTIONAL: &[(&str, &str, &str)] = &[
+    ("/pages/charts/uplot.js", "pages/charts/uplot.js", SCRIPT),
+    ("/pages/charts/uplot.css", "pages/charts/uplot.css", STYLE),
+    ("/pages/charts/d3-dispatch.js", "pages/charts/d3-dispatch.js", SCRIPT),
+    ("/pages/charts/d3-quadtree.js", "pages/charts/d3-quadtree.js", SCRIPT),
+    ("/pages/charts/d3-timer.js", "pages/charts/d3-timer.js", SCRIPT),
+    ("/pages/charts/d3-force.js", "pages/charts/d3-force.js", SCRIPT),
+    ("/pages/charts/licences.txt", "pages/charts/licences.txt", "text/plain; charset=utf-8"),
 ];
 
 /// What pages may do: run and load what this server serves, and compile WebAssembly.
@@ -60,12 +92,13 @@ struct Page {
 }
 
 impl Pages {
-    /// Reads all files of `folder`.
+    /// Reads all files of `folder`, those for charts as far as they are there.
     ///
     /// # Errors
     /// [`ServerError::Pages`] with the first that cannot be read.
     pub(crate) fn read(folder: &Path) -> Result<Self, ServerError> {
-        let pages = FILES.iter().map(|&(path, file, kind)| {
+        let there = OPTIONAL.iter().filter(|(_, file, _)| folder.join(file).is_file());
+        let pages = FILES.iter().chain(there).map(|&(path, file, kind)| {
             let file = folder.join(file);
             match read(&file) {
                 Ok(body) => {

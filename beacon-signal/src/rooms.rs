@@ -1,20 +1,31 @@
 //! Who is where: the whole state of a server, one plain structure behind one lock.
 
+mod mesh;
+mod record;
+
+pub(crate) use mesh::Mesh;
+
 use crate::config::Config;
 use crate::outbox::{Closing, Outbox};
 use axum::extract::ws::Utf8Bytes;
-use beacon_sdk::plugin::{Join, PeerHint, Report};
+use beacon_sdk::plugin::{Detail, Join, PeerHint, Report};
 use beacon_sdk::signaling::hints::{self, HINTS};
-use beacon_sdk::signaling::{ErrorCode, HINTS_MAX, ServerMessage, SignalData, VERSION};
-use beacon_sdk::{BroadcastId, PeerId, Rng};
+use beacon_sdk::signaling::{
+    ErrorCode, HINTS_MAX, ServerMessage, SignalData, THUMBNAIL_INTERVAL, VERSION,
+};
+use beacon_sdk::{About, BroadcastId, Listing, PeerId, Rng, Thumbnail};
 use core::time::Duration;
+use record::Record;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
 /// peers are told of comers, and leavers just stop being told of.
 const TOLD_MAX: usize = 64;
+/// Details of a peer that come faster are passed over.
+const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
 /// Peers of a room that are told anew in a second at most.
 const REFRESHES_PER_SECOND: usize = 200;
 
@@ -32,6 +43,15 @@ pub struct Stream {
     pub viewers: usize,
     /// When the origin came, in seconds since the Unix epoch.
     pub since: u64,
+    /// Seconds since then by the server's clock.
+    pub age: u64,
+    /// Version of the signaling protocol that the origin speaks.
+    pub version: u16,
+    /// Title, category and tags, as far as the origin gave any.
+    #[serde(flatten)]
+    pub about: About,
+    /// Where the thumbnail is, if there is one: another address for another picture.
+    pub thumbnail: Option<String>,
 }
 
 /// A connection's place in a room. Worth nothing once a newer connection has taken it.
@@ -50,6 +70,8 @@ pub(crate) struct Rooms {
     peers_max: usize,
     refresh: Duration,
     heartbeat_ms: u32,
+    /// Whether it is kept what peers tell of their links and counters.
+    keeps_details: bool,
     rng: Rng,
 }
 
@@ -60,6 +82,10 @@ struct Room {
     /// The peer that publishes, while it is here.
     origin: Option<PeerId>,
     since: SystemTime,
+    listing: Listing,
+    /// When the origin gave the thumbnail.
+    thumbnail_at: Option<Instant>,
+    record: Record,
     members: BTreeMap<PeerId, Member>,
     /// Members in order of preference as of the last tick, later ones appended. May name some
     /// that have left.
@@ -75,6 +101,15 @@ struct Member {
     outbox: Outbox,
     hint: PeerHint,
     refresh_at: Instant,
+    since: Instant,
+    told: Option<Told>,
+}
+
+/// What a peer told of its links and counters last.
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    detail: Box<Detail>,
 }
 
 impl Rooms {
@@ -85,6 +120,7 @@ impl Rooms {
             peers_max: config.peers_max,
             refresh: config.refresh,
             heartbeat_ms: u32::try_from(config.heartbeat().as_millis()).unwrap_or(u32::MAX),
+            keeps_details: config.mesh,
             rng,
         }
     }
@@ -104,7 +140,7 @@ impl Rooms {
             }
             None => {}
         }
-        let room = self.rooms.entry(join.name.clone()).or_insert_with(Room::new);
+        let room = self.rooms.entry(join.name.clone()).or_insert_with(|| Room::new(now));
         if join.publish {
             room.publish(join.peer, join.broadcast, self.heartbeat_ms);
         } else if room.origin == Some(join.peer) {
@@ -113,7 +149,7 @@ impl Rooms {
         let hint = hints::newcomer(join.peer, join.publish);
         let refresh_at = now + self.refresh;
         outbox.send(&room.joined(self.heartbeat_ms));
-        let member = Member { connection, outbox, hint, refresh_at };
+        let member = Member { connection, outbox, hint, refresh_at, since: now, told: None };
         room.enter(join.peer, member);
         let own = room.ranking.iter().rposition(|&peer| peer == join.peer);
         room.tell(join.peer, own, &mut self.rng);
@@ -146,16 +182,64 @@ impl Rooms {
     }
 
     /// Takes note of what a peer says of itself.
-    pub(crate) fn report(&mut self, seat: &Seat, report: &Report) {
+    pub(crate) fn report(&mut self, now: Instant, seat: &Seat, report: Report) {
         if self.member(seat).is_none() {
             return;
         }
         let Some(room) = self.rooms.get_mut(&seat.name) else { return };
         let origin = room.origin == Some(seat.peer);
         if let Some(member) = room.members.get_mut(&seat.peer) {
-            member.hint = hints::reported(seat.peer, origin, report);
+            member.hint = hints::reported(seat.peer, origin, &report);
             room.ranking_is_stale = true;
+            let early = |told: &Told| now.saturating_duration_since(told.at) < DETAIL_INTERVAL;
+            let detail = report.detail.filter(|_| self.keeps_details);
+            if let Some(detail) = detail.filter(|_| !member.told.as_ref().is_some_and(early)) {
+                let before = member.told.as_ref().map(|told| &*told.detail);
+                room.record.told(seat.peer, before, &detail);
+                member.told = Some(Told { at: now, detail });
+            }
         }
+    }
+
+    /// Takes note of what the origin says of the broadcast.
+    pub(crate) fn describe(&mut self, seat: &Seat, about: About) -> Result<(), Closing> {
+        self.of_origin(seat)?.listing.about = about;
+        Ok(())
+    }
+
+    /// Takes the origin's picture in place of the last, unless that is too new.
+    pub(crate) fn picture(
+        &mut self,
+        now: Instant,
+        seat: &Seat,
+        picture: Option<Thumbnail>,
+    ) -> Result<(), Closing> {
+        let room = self.of_origin(seat)?;
+        let new = |at: Instant| now.saturating_duration_since(at) < THUMBNAIL_INTERVAL;
+        if room.thumbnail_at.is_some_and(new) {
+            let seconds = THUMBNAIL_INTERVAL.as_secs();
+            let cause = format!("a thumbnail is replaced every {seconds} s at most: send it later");
+            return Err((ErrorCode::Rate, cause));
+        }
+        room.thumbnail_at = Some(now);
+        room.listing.thumbnail = picture;
+        Ok(())
+    }
+
+    /// The room of a seat, if that is the origin's.
+    fn of_origin(&mut self, seat: &Seat) -> Result<&mut Room, Closing> {
+        let here = self.member(seat).is_some();
+        let room = self.rooms.get_mut(&seat.name).filter(|_| here);
+        room.filter(|room| room.origin == Some(seat.peer)).ok_or_else(|| {
+            let cause = "only its origin says what a broadcast is: join with publish";
+            (ErrorCode::BadListing, cause.into())
+        })
+    }
+
+    /// The picture of a broadcast whose origin is here.
+    pub(crate) fn thumbnail(&self, name: &str) -> Option<Thumbnail> {
+        let room = self.rooms.get(name)?;
+        room.origin.and(room.listing.thumbnail.clone())
     }
 
     /// What is due: order, news of comers, and fresh hints. To be called a few times a second.
@@ -164,19 +248,25 @@ impl Rooms {
             room.rank();
             room.announce(&mut self.rng);
             room.refresh(now, self.refresh, &mut self.rng);
+            room.sample(now);
         }
     }
 
     /// The broadcasts whose origin is here, by name.
     pub(crate) fn streams(&self) -> Vec<Stream> {
+        let now = SystemTime::now();
         let stream = |(name, room): (&String, &Room)| {
             let broadcast = room.origin.and(room.broadcast)?;
             Some(Stream {
                 name: name.clone(),
                 publisher: broadcast.publisher,
                 epoch: broadcast.epoch,
-                viewers: room.members.len().saturating_sub(1),
+                viewers: room.viewers(),
                 since: room.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+                age: now.duration_since(room.since).unwrap_or_default().as_secs(),
+                version: VERSION,
+                about: room.listing.about.clone(),
+                thumbnail: room.listing.thumbnail.as_ref().map(|picture| address(name, picture)),
             })
         };
         self.rooms.iter().filter_map(stream).collect()
@@ -193,17 +283,54 @@ impl Rooms {
     }
 }
 
+/// Where a thumbnail is, with a part that changes with the picture.
+fn address(name: &str, picture: &Thumbnail) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(picture.bytes());
+    let mut path = String::from("/api/streams/");
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(byte.into())
+            }
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path.push_str(&format!("/thumbnail?v={:016x}", hasher.finish()));
+    path
+}
+
 impl Room {
-    fn new() -> Self {
+    fn new(now: Instant) -> Self {
         Self {
             broadcast: None,
             origin: None,
             since: SystemTime::now(),
+            listing: Listing::default(),
+            thumbnail_at: None,
+            record: Record::new(now),
             members: BTreeMap::new(),
             ranking: Vec::new(),
             ranking_is_stale: false,
             newcomers: Vec::new(),
         }
+    }
+
+    /// Peers besides the origin.
+    fn viewers(&self) -> usize {
+        self.members.len().saturating_sub(usize::from(self.origin.is_some()))
+    }
+
+    /// Keeps how the room does now, if it is time.
+    fn sample(&mut self, now: Instant) {
+        fn told(member: &Member) -> Option<&Detail> {
+            member.told.as_ref().map(|told| &*told.detail)
+        }
+        let (origin, count) = (self.origin, self.viewers());
+        let of_origin = origin.and_then(|origin| self.members.get(&origin)).and_then(told);
+        let viewers = self.members.iter().filter(|(peer, _)| Some(**peer) != origin);
+        let telling = viewers.filter_map(|(_, member)| told(member));
+        self.record.sample(now, count, of_origin, telling);
     }
 
     fn joined(&self, heartbeat_ms: u32) -> ServerMessage {
@@ -243,7 +370,11 @@ impl Room {
         }
         if self.origin.is_none() || self.broadcast != broadcast {
             self.since = SystemTime::now();
+            self.record.live(peer);
         }
+        // An origin that comes back says again what it said before.
+        self.listing = Listing::default();
+        self.thumbnail_at = None;
         self.origin = Some(peer);
         if self.broadcast != broadcast {
             self.broadcast = broadcast;
@@ -255,7 +386,11 @@ impl Room {
     }
 
     fn enter(&mut self, peer: PeerId, member: Member) {
-        if let Some(older) = self.members.insert(peer, member) {
+        let older = self.members.insert(peer, member);
+        if self.origin != Some(peer) {
+            self.record.came(peer, older.is_some());
+        }
+        if let Some(older) = older {
             let cause = "a newer connection of the same peer has taken its place";
             older.outbox.close(ErrorCode::Replaced, cause);
         } else {
@@ -269,6 +404,11 @@ impl Room {
 
     fn remove(&mut self, peer: PeerId) -> Option<Member> {
         let member = self.members.remove(&peer)?;
+        if self.origin == Some(peer) {
+            self.record.ended(peer)
+        } else {
+            self.record.left(peer)
+        }
         self.ranking_is_stale = true;
         self.newcomers.retain(|&newcomer| newcomer != peer);
         if self.origin == Some(peer) {

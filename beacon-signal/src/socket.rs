@@ -160,10 +160,26 @@ impl Session {
                 self.shared.metrics.signal(relayed);
                 ControlFlow::Continue(())
             }
+            (ClientMessage::Describe(about), Some(seat)) => {
+                let taken = self.shared.rooms().describe(seat, about);
+                self.answer(taken).await
+            }
+            (ClientMessage::Thumbnail { data }, Some(seat)) => {
+                let taken = self.shared.rooms().picture(Instant::now(), seat, data);
+                self.answer(taken).await
+            }
             (ClientMessage::MetricsReport(report), Some(seat)) => {
-                self.shared.rooms().report(seat, &report);
+                self.shared.rooms().report(Instant::now(), seat, report);
                 ControlFlow::Continue(())
             }
+        }
+    }
+
+    /// Tells what was wrong, if anything was.
+    async fn answer(&mut self, taken: Result<(), Closing>) -> ControlFlow<End> {
+        match taken {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => self.refuse(refusal).await,
         }
     }
 

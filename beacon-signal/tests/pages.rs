@@ -34,9 +34,11 @@ async fn pages_say_what_is_there() {
     assert!(head.contains("application/json") && head.contains("access-control-allow-origin: *"));
     let streams: serde_json::Value = serde_json::from_str(&body).unwrap();
     let since = streams[0]["since"].as_u64().unwrap();
-    let expected = serde_json::json!([
-        {"name": "launch", "publisher": id(1).to_string(), "epoch": 7, "viewers": 1, "since": since}
-    ]);
+    let age = streams[0]["age"].as_u64().unwrap();
+    let expected = serde_json::json!([{
+        "name": "launch", "publisher": id(1).to_string(), "epoch": 7, "viewers": 1, "since": since,
+        "age": age, "version": 1, "title": "", "category": "", "tags": [], "thumbnail": null,
+    }]);
     assert_eq!(streams, expected);
     assert!(since > 1_600_000_000);
 

@@ -4,12 +4,14 @@
 use beacon_sdk::conformance::RendezvousFixture;
 use beacon_sdk::plugin::{Join, Report};
 use beacon_sdk::plugin::{RendezvousError, RendezvousEvent};
-use beacon_sdk::{BroadcastId, Identity, PeerId, Rendezvous, Role};
+use beacon_sdk::{About, BroadcastId, Identity, Listing, PeerId, Rendezvous, Role, Thumbnail};
 use beacon_signal::{Config, Server};
 use beacon_transport_webrtc::SignalClient;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -178,6 +180,7 @@ async fn reports_reach_others_and_outlive_the_server() {
         depth: 0,
         slots: 17,
         upload_bps: 1_000_000,
+        detail: None,
     });
     let mut viewer = joined(&server, join(2, false)).await;
     let origin = PeerId::from_bytes([1; 32]);
@@ -246,4 +249,50 @@ async fn a_server_that_talks_nonsense_is_suspended() {
     let RendezvousEvent::Suspended { reason } = event else { panic!("{event:?}") };
     assert!(reason.contains("503"), "{reason}");
     nonsense.abort();
+}
+
+/// What the list of a server says of its one broadcast.
+async fn listed(server: &Signal) -> Option<String> {
+    let mut stream = TcpStream::connect(server.addr).await.ok()?;
+    stream.write_all(b"GET /api/streams HTTP/1.0\r\n\r\n").await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+async fn until_listed(client: &mut SignalClient, server: &Signal, words: &[&str]) {
+    let found = async {
+        while !listed(server).await.is_some_and(|list| words.iter().all(|word| list.contains(word)))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let driven = async { while client.next_event().await.is_ok() {} };
+    tokio::select! {
+        found = timeout(HANG, found) => found.unwrap_or_else(|_| panic!("{words:?} are not listed")),
+        () = driven => panic!("the client gave up"),
+    }
+}
+
+#[tokio::test]
+async fn a_listing_is_told_when_it_changes_and_to_a_server_that_comes_back() {
+    const PICTURE: &[u8] = include_bytes!("../../beacon-sdk/src/listing/pictures/picture.jpg");
+    let mut server = signal();
+    server.start(Config::default()).await;
+    let mut client = server.connect();
+    let thumbnail = Some(Thumbnail::new(Bytes::from_static(PICTURE)).unwrap());
+    let listing = |title| {
+        let about = About::new(title, "Space", vec!["rocket".into()]).unwrap();
+        Listing { about, thumbnail: thumbnail.clone() }
+    };
+    client.list(listing("First"));
+    client.join(join(1, true));
+    let picture = "/api/streams/launch/thumbnail?v=";
+    until_listed(&mut client, &server, &["\"First\"", "\"Space\"", "[\"rocket\"]", picture]).await;
+    client.list(listing("Second"));
+    until_listed(&mut client, &server, &["\"Second\"", picture]).await;
+    server.stop().await;
+    server.start(Config::default()).await;
+    until_listed(&mut client, &server, &["\"Second\"", picture]).await;
+    client.shutdown().await;
 }

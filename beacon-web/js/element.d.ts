@@ -1,7 +1,7 @@
 import type { PeerEvent, State, Stats, Upload, Watch } from './index.js';
 
 /**
- * `<beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent latency="2" upload="auto">`
+ * `<beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent profile="low-latency" latency="2" upload="auto">`
  *
  * Nothing is connected before the person presses play, unless `autoplay` is there; with `consent` they are told first what
  * others see of them. Events: `statechange`, `stats`, `peerevent`, with the value in `detail`. Parts: `stage`, `video`,

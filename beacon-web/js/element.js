@@ -1,4 +1,5 @@
-// <beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent latency="2" upload="auto|off|KBIT">
+// <beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent
+//                profile="live|low-latency" latency="2" upload="auto|off|KBIT">
 import { watch } from './index.js';
 import { style } from './style.js';
 import { CHOICES, VIEW, icon } from './view.js';
@@ -17,7 +18,7 @@ const kept = {
 };
 
 export class BeaconPlayer extends HTMLElement {
-  static observedAttributes = ['src', 'signal', 'latency', 'upload', 'muted', 'controls'];
+  static observedAttributes = ['src', 'signal', 'latency', 'upload', 'profile', 'muted', 'controls'];
 
   #root = this.attachShadow({ mode: 'open' });
   #video;
@@ -25,6 +26,8 @@ export class BeaconPlayer extends HTMLElement {
   #watch = null;
   #fade = 0;
   #give = '';
+  /** What the person chose in the menu; it goes before the attribute. */
+  #profile = '';
   #due = false;
 
   constructor() {
@@ -129,8 +132,9 @@ export class BeaconPlayer extends HTMLElement {
     this.#close();
     const latency = Number(this.getAttribute('latency')) || undefined;
     const signal = this.getAttribute('signal') || undefined;
-    const profile = this.getAttribute('profile') || undefined;
-    this.#watch = watch({ src, signal, latency, profile, video: this.#video, ...this.#limits() });
+    const profile = this.#profile || this.getAttribute('profile') || undefined;
+    const maxLinks = Number(this.getAttribute('max-links')) || undefined;
+    this.#watch = watch({ src, signal, latency, profile, maxLinks, video: this.#video, ...this.#limits() });
     this.#watch.on('change', () => this.#show());
     this.#watch.on('state', state => this.#tell('statechange', state));
     this.#watch.on('stats', stats => this.#tell('stats', stats));
@@ -160,6 +164,14 @@ export class BeaconPlayer extends HTMLElement {
     kept.set(GIVE, give);
     const { upload, maxHeight } = this.#limits();
     this.#watch?.setUpload(upload, maxHeight);
+    this.#show();
+  }
+
+  /** @param {HTMLInputElement} input */
+  #chosen({ name, value }) {
+    if (name === 'give') return this.#choose(value);
+    this.#profile = value;
+    this.#watch?.setProfile(value);
     this.#show();
   }
 
@@ -196,7 +208,8 @@ export class BeaconPlayer extends HTMLElement {
   }
 
   #showMenu() {
-    for (const input of this.#inputs()) input.checked = input.value === this.#give;
+    const profile = this.#watch?.profile === 'live' ? 'live' : 'low-latency';
+    for (const input of this.#inputs()) input.checked = input.value === (input.name === 'give' ? this.#give : profile);
     const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
     this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. A change connects anew.`);
   }
@@ -227,7 +240,7 @@ export class BeaconPlayer extends HTMLElement {
     on('done', () => this.#menu(false));
     on('yes', () => this.#agree(''));
     on('alone', () => this.#agree('off'));
-    this.#at('menu').addEventListener('change', event => this.#choose(event.target.value));
+    this.#at('menu').addEventListener('change', event => this.#chosen(event.target));
     this.#at('volume').addEventListener('input', event => this.#volume(Number(event.target.value)));
     const stage = this.#at('stage');
     this.#video.addEventListener('click', () => {

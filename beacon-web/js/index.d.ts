@@ -13,10 +13,14 @@ export interface WatchOptions {
   upload?: Upload;
   /** Seconds to stay behind the newest media, where it is to be more than what plays smoothly. */
   latency?: number;
-  /** 'live' (unless told), 'low-latency' or 'ephemeral'. */
+  /** 'live' (unless told), 'low-latency' or 'ephemeral'. The last two play frame by frame (WebCodecs) where the browser can. */
   profile?: string;
+  /** Peers it is connected with at most; 24 unless told. */
+  maxLinks?: number;
   /** The best rendition not taller than this; what the screen can show, unless told. */
   maxHeight?: number;
+  /** False: the signaling server is told nothing of links and counters for its dashboard. */
+  report?: boolean;
   /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
   identity?: Uint8Array;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */
@@ -108,6 +112,11 @@ export interface Watch {
   /** What is left out though the rest plays, in words; empty when nothing is. */
   readonly remark: string;
   readonly upload: Upload;
+  readonly profile: string;
+  /** How it is played; null where nothing is. */
+  readonly playback: 'mse' | 'webcodecs' | null;
+  /** What the decoder counts, with 'webcodecs': pictures shown and left out, stalls, and its delay in milliseconds. */
+  readonly shown: { frames: number; left: number; stalls: number; delay: number } | null;
   /** Seconds behind the newest media that is here; null before the first picture. */
   readonly behind: number | null;
   /** Times the picture stood still. */
@@ -123,6 +132,8 @@ export interface Watch {
   goLive(): void;
   /** Passes on more or less from now on. Connects anew. */
   setUpload(upload: Upload, maxHeight?: number): void;
+  /** Plays with more or less delay from now on. Connects anew. */
+  setProfile(profile: string): void;
   /** Connects anew, also after an end or a refusal. */
   restart(): void;
   close(): void;

@@ -1,39 +1,21 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
-import init, { Connector } from './beacon.js';
+import { LivePlayer, decodable, decodes } from './live.js';
 import { Buffers, place, playable } from './mse.js';
+import { Peer, engine, sentence, signalOf } from './peer.js';
 import { Player } from './player.js';
 import { state } from './state.js';
 import { support, uploadLimit } from './support.js';
 
 export { support };
 
-const STATS_MS = 1000;
-/** How long a peer gets to say goodbye. */
-const GOODBYE_MS = 500;
 /** A decoder that fails so often in a row is given up. */
 const FAILURES_MAX = 5;
 /** After so long without a failure they are counted anew. */
 const CALM_MS = 30_000;
+/** Profiles that play frame by frame. */
+const LOW = ['low-latency', 'ephemeral'];
 /** A ticket begins like this; anything else is a name. */
 const TICKET = 'beacon1';
-
-/** @type {Promise<WebAssembly.Module> | undefined} */
-let compiled;
-
-/** The engine, compiled once for the page and its workers. */
-function engine() {
-  compiled ??= (async () => {
-    const response = await fetch(new URL('./beacon_bg.wasm', import.meta.url));
-    if (!response.ok) throw new Error(`beacon_bg.wasm: the server says ${response.status}`);
-    const typed = response.headers.get('content-type')?.startsWith('application/wasm');
-    const module = typed ? await WebAssembly.compileStreaming(response)
-      : await WebAssembly.compile(await response.arrayBuffer());
-    await init({ module_or_path: module });
-    return module;
-  })();
-  compiled.catch(() => { compiled = undefined; });
-  return compiled;
-}
 
 /** @param {import('./index.js').WatchOptions} options */
 export function watch(options) {
@@ -45,19 +27,19 @@ class Watch {
   #listeners = new Map();
   /** Distinguishes what an earlier worker still says. */
   #run = 0;
-  /** @type {Worker | undefined} */
-  #worker;
-  /** @type {Connector | undefined} */
-  #connector;
+  /** @type {Peer | undefined} */
+  #peer;
   /** @type {Buffers | undefined} */
   #buffers;
-  /** @type {Player | undefined} */
+  /** @type {Player | LivePlayer | undefined} */
   #player;
+  /** Why frames are not played one by one though that was asked for. */
+  #instead = '';
+  #shown = null;
   /** @type {any} */
   #stats = null;
   /** @type {any[]} */
   #tracks = [];
-  #asking = 0;
   #failures = 0;
   #failedAt = 0;
   #replaced = false;
@@ -81,6 +63,11 @@ class Watch {
 
   get tracks() { return this.#tracks; }
   get stats() { return this.#stats; }
+  /** How it is played; null where nothing is. */
+  get playback() { return !this.#player ? null : this.#player instanceof LivePlayer ? 'webcodecs' : 'mse'; }
+  /** What the decoder counts, where frames are played one by one. */
+  get shown() { return this.#shown; }
+  get profile() { return this.#options.profile ?? 'live'; }
   get upload() { return this.#options.upload; }
   /** Seconds behind the newest media that is here. */
   get behind() { return this.#player?.started ? this.#player.behind : null; }
@@ -105,6 +92,14 @@ class Watch {
     this.restart();
   }
 
+  /** Plays with more or less delay from now on; it connects anew. */
+  setProfile(profile) {
+    if (profile === this.profile) return;
+    this.#options.profile = profile;
+    this.#instead = '';
+    this.restart();
+  }
+
   /** Connects anew, also after an end or a refusal. */
   restart() {
     this.#end();
@@ -122,14 +117,17 @@ class Watch {
   }
 
   #begin() {
-    const { src: name, video, latency } = this.#options;
+    const { src: name, video, latency } = this.#options, low = video && LOW.includes(this.profile);
+    if (low && !decodes()) this.#instead ||= 'this browser decodes no single frames';
     this.#facts = {
       name, described: false, lost: '', refusal: null, over: false, since: performance.now(), arrivedAt: -Infinity, gapAt: -Infinity,
     };
     this.#stats = null;
     this.#replaced = false;
     this.#player?.close();
-    this.#player = video && new Player(video, { latency, changed: () => this.#changed(), broken: reason => this.#broken(reason) });
+    this.#shown = null;
+    const changed = () => this.#changed(), broken = reason => this.#broken(reason);
+    this.#player = low && !this.#instead ? new LivePlayer(video, { changed }) : video && new Player(video, { latency, changed, broken });
     const run = ++this.#run;
     this.#start(run).catch(error => run === this.#run
       && this.#refuse(`The player could not start: ${error.message}.`, 'Reload the page to try again.'));
@@ -137,61 +135,52 @@ class Watch {
   }
 
   async #start(run) {
-    const { src, signal, profile, upload, video, maxHeight, identity, iceServers } = this.#options;
+    const { src, signal, profile, upload, video, maxHeight, identity, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
-    const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload)]);
+    const live = this.#player instanceof LivePlayer ? this.#player : null;
+    const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), live ? decodable() : playable()]);
     if (run !== this.#run) return;
-    const { port1: port, port2 } = new MessageChannel();
-    this.#connector = new Connector(port2, iceServers);
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
-    this.#worker = worker;
-    worker.onmessage = ({ data }) => run === this.#run && this.#take(data);
-    worker.onerror = event => run === this.#run
-      && this.#refuse(`The engine failed: ${event.message || 'its worker did not load'}.`, 'Reload the page to try again.');
-    const from = src.startsWith(TICKET) ? { ticket: src } : { name: src };
-    const buffers = Boolean(video) && place === 'worker';
-    if (video && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
+    const from = { ...(src.startsWith(TICKET) ? { ticket: src } : { name: src }), report: this.#options.report };
+    const buffers = Boolean(video) && !live && place === 'worker';
+    if (video && !live && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     // What is shown is what is carried: one rendition. A relay that shows nothing carries all.
-    const shown = video ? { mode: 'mse', codecs: playable(), maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
-    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity };
-    worker.postMessage({ type: 'watch', options, port, module, buffers }, [port]);
-    this.#asking = setInterval(() => worker.postMessage({ type: 'stats' }), STATS_MS);
+    const shown = video ? { mode: live ? 'objects' : 'mse', codecs, maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
+    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity, maxLinks };
+    this.#peer = new Peer(module, { type: 'watch', options, buffers, decode: way?.decode, latency }, {
+      iceServers,
+      take: data => run === this.#run && this.#take(data),
+      failed: cause => run === this.#run && this.#refuse(cause, 'Reload the page to try again.'),
+    }, way?.transfer);
   }
 
   /** Ends what runs, with a goodbye. */
   #end() {
     this.#run += 1;
-    const worker = this.#worker, connector = this.#connector;
-    clearInterval(this.#asking);
-    this.#worker = this.#connector = this.#buffers = undefined;
-    if (!worker) return;
-    const gone = () => {
-      worker.terminate();
-      connector?.close();
-    };
-    const late = setTimeout(gone, GOODBYE_MS);
-    worker.onmessage = ({ data }) => {
-      if (!data.messages?.some(message => message.type === 'end')) return;
-      clearTimeout(late);
-      // Goodbyes are on their way over channels that this page may keep.
-      setTimeout(gone, GOODBYE_MS / 10);
-    };
-    worker.onerror = null;
-    worker.postMessage({ type: 'stop' });
+    this.#peer?.end();
+    this.#peer = this.#buffers = undefined;
   }
 
   #take(data) {
     switch (data.type) {
       case 'batch': return data.messages.forEach(message => this.#message(message));
-      case 'source': return this.#player?.attach(data.handle);
+      case 'source': return this.#player instanceof Player ? this.#player.attach(data.handle) : undefined;
+      case 'picture': return this.#player instanceof LivePlayer ? this.#player.picture(data.frame) : data.frame.close();
+      case 'starved': return this.#player instanceof LivePlayer ? this.#player.told(data) : undefined;
+      case 'unplayable':
+        this.#instead = data.reason;
+        return this.restart();
       case 'chosen':
         this.#tracks = data.tracks;
-        this.remark = data.remark;
+        this.remark = [data.remark, this.#instead && `Played with more delay: ${this.#instead}`].filter(Boolean).join(' ');
         this.#say('tracks', data.tracks);
         return this.#changed();
       case 'stats':
+        if (data.shown && this.#player instanceof LivePlayer) {
+          this.#shown = data.shown;
+          this.#player.delay = data.shown.delay;
+        }
         if (data.stats) this.#say('stats', this.#stats = data.stats);
         return this.#changed();
       case 'broken': return this.#broken(data.reason);
@@ -208,6 +197,7 @@ class Watch {
         facts.described = true;
         if (!this.#options.video) this.#say('tracks', this.#tracks = message.tracks);
         break;
+      case 'object':
       case 'fragment': facts.arrivedAt = performance.now(); break;
       case 'gap': facts.gapAt = performance.now(); break;
       case 'event':
@@ -228,8 +218,8 @@ class Watch {
     this.#facts.over = true;
     this.#player?.end();
     // A worker that buffers is where the last seconds are.
-    if (place !== 'worker' || !this.#options.video) this.#end();
-    else clearInterval(this.#asking);
+    if (!this.#options.video || (this.#buffers && place !== 'worker')) this.#end();
+    else this.#peer?.rest();
     this.#changed();
   }
 
@@ -242,7 +232,7 @@ class Watch {
     const run = this.#run;
     setTimeout(() => {
       if (run !== this.#run) return;
-      this.#worker?.postMessage({ type: 'reset' });
+      this.#peer?.post({ type: 'reset' });
       this.#buffers?.reset();
     }, 300 * this.#failures);
   }
@@ -267,17 +257,7 @@ class Watch {
   }
 }
 
-/** The signaling server that serves the page. */
-function signalOf({ protocol, host }) {
-  return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}/ws`;
-}
-
 /** Pixels from top to bottom, with a phone on its side. */
 function screenHeight() {
   return Math.round(Math.min(screen.width, screen.height) * devicePixelRatio);
-}
-
-function sentence(text) {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

@@ -39,6 +39,8 @@ export class Player {
   silenced = false;
   /** The browser starts nothing by itself. */
   blocked = false;
+  /** Nothing to show: told by the element itself. */
+  starved = false;
   stalls = 0;
 
   /**

@@ -11,7 +11,7 @@ const PATIENCE_MS = 8000;
  * @typedef {object} Facts
  * @property {string} name
  * @property {HTMLVideoElement | undefined} video
- * @property {import('./player.js').Player | undefined} player
+ * @property {import('./player.js').Player | import('./live.js').LivePlayer | undefined} player
  * @property {number} peers
  * @property {boolean} described   the tracks are known
  * @property {string} lost         why signaling is out of reach; empty when it is not
@@ -36,8 +36,7 @@ export function state(facts) {
   if (!player.started) return is('connecting', 'Connecting', waiting(facts), '', true);
   if (player.blocked) return is('paused', 'Press play', 'This browser starts no video by itself.');
   if (video.paused) return is('paused');
-  if (video.readyState >= 3 && !video.seeking) return is('playing');
-  if (video.seeking && video.readyState >= 3) return is('playing');
+  if (video.readyState >= 3 && !player.starved) return is('playing');
   return is('buffering', 'Buffering', shortage(facts), '', true);
 }
 

@@ -60,13 +60,22 @@ svg { display: block; width: 24px; height: 24px; fill: currentColor; }
 #menu p { margin: 8px 0 0; padding-top: 8px; border-top: 1px solid var(--line); color: var(--soft); font-size: .82rem; }
 #menu :focus-visible { outline-color: var(--accent); outline-offset: 2px; box-shadow: none; border-radius: 50%; }
 
+#menu fieldset + fieldset { margin-top: 12px; }
+
 #done { display: none; margin-top: 10px; background: var(--accent); color: var(--raised); }
 #stage:focus-visible { outline: none; box-shadow: none; }
 
 @container (max-width: 480px) {
   #volume { display: none; }
   #menu { inset: 0; width: auto; max-height: none; border: 0; border-radius: 0; }
-  #done { display: block; width: 100%; }
+  #menu fieldset + fieldset { margin-top: 12px; }
+
+#done { display: block; width: 100%; }
+}
+@container (min-width: 640px) {
+  #menu { display: grid; grid-template-columns: 1fr 1fr; gap: 0 24px; width: 580px; }
+  #menu fieldset + fieldset { margin-top: 0; }
+  #given, #done { grid-column: 1 / -1; }
 }
 :host { container-type: inline-size; }
 @media (prefers-reduced-motion: reduce) { #spinner { animation-duration: 3s; } #controls { transition: none; } }

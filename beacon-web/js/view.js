@@ -19,8 +19,14 @@ export const CHOICES = [
   { value: 'saver', label: 'Save data', cost: 'Nothing is uploaded, and the smallest picture there is comes down.' },
 ];
 
-const choices = CHOICES.map(({ value, label, cost }) =>
-  `<label><input type="radio" name="give" value="${value}"><span>${label}<small>${cost}</small></span></label>`).join('');
+/** How far behind the moment it is played, and what each costs. */
+const DELAYS = [
+  { value: 'live', label: 'Smooth', cost: 'About a second behind; short troubles of the network do not show.' },
+  { value: 'low-latency', label: 'Close to the moment', cost: 'A fraction of a second; the picture may stand still when something is lost.' },
+];
+
+const radios = (name, list) => list.map(({ value, label, cost }) =>
+  `<label><input type="radio" name="${name}" value="${value}"><span>${label}<small>${cost}</small></span></label>`).join('');
 
 export const VIEW = `
 <div id="stage" part="stage" role="region" aria-label="Live video" tabindex="-1">
@@ -37,11 +43,12 @@ export const VIEW = `
     <span id="peers"></span>
     <button id="mute" type="button" title="Sound on or off (M)"></button>
     <input id="volume" type="range" min="0" max="1" step="0.05" aria-label="Volume">
-    <button id="give" type="button" title="What you pass on" aria-label="What you pass on" aria-expanded="false" aria-controls="menu"></button>
+    <button id="give" type="button" title="What you pass on, and delay" aria-label="What you pass on, and delay" aria-expanded="false" aria-controls="menu"></button>
     <button id="pip" type="button" title="Picture in picture (P)" aria-label="Picture in picture"></button>
     <button id="full" type="button" title="Full screen (F)"></button>
   </div>
-  <div id="menu" hidden><fieldset><legend>What you pass on</legend>${choices}</fieldset><p id="given"></p><button id="done" class="pill" type="button">Done</button></div>
+  <div id="menu" hidden><fieldset><legend>What you pass on</legend>${radios('give', CHOICES)}</fieldset>
+    <fieldset><legend>Delay</legend>${radios('profile', DELAYS)}</fieldset><p id="given"></p><button id="done" class="pill" type="button">Done</button></div>
   <div class="ask" id="ask" hidden>
     <p id="note">Viewers carry this video to each other. While you watch, other viewers can see your IP address, and your device passes on to
       them what it receives.</p>

@@ -1,19 +1,28 @@
 // The engine's worker. The page posts what it wants, with the port to its Connector in the first message, and gets back
 // what WebPeer says; media in batches, so that a segment is one message.
 //
-// In:  {type: 'watch' | 'publish', options, port, module?, buffers?}
+// In:  {type: 'watch' | 'publish' | 'broadcast', options, port, module?, buffers?}
 //        module: the compiled WebAssembly, to save a second compilation
 //        buffers: media goes into Media Source Extensions here (mse.js), and fragments leave without their data
-//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
+//        decode: {writable?, speaker?}: media is decoded here (decode.js), with `latency`, and objects leave without their data
+//        broadcast: publishes what is encoded here (encode.js), with `options.quality`; it begins with the first picture
+//      {type: 'picture', source, readable?}  {type: 'frame', frame}  {type: 'sound', port}  {type: 'quality', quality}
+//      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'list', listing}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
-//      with `buffers` also {type: 'source', handle} and what else Buffers says
+//      with `buffers` also {type: 'source', handle} and what else Buffers says; with `decode` what Screen says, and stats with
+//      `shown`; with `broadcast` {type: 'refused' | 'mute'} of the encoder, and stats with `encoder`
 import init, { WebPeer } from './beacon.js';
+import { Screen } from './decode.js';
 import { Buffers } from './mse.js';
 
 /** @type {WebPeer | undefined} */
 let peer;
 /** @type {Buffers | undefined} */
 let buffers;
+/** @type {Screen | undefined} */
+let screen;
+/** @type {import('./encode.js').Studio | undefined} */
+let studio;
 /** @type {object[]} */
 let batch = [];
 
@@ -31,8 +40,28 @@ async function take(message) {
     case 'publish':
       await init(message.module ? { module_or_path: message.module } : undefined);
       if (message.buffers) buffers = new Buffers(buffered);
+      if (message.decode) screen = new Screen({ ...message.decode, latency: message.latency, say: shown });
       peer = WebPeer[message.type](message.options, message.port, say);
       self.postMessage({ type: 'ready', ticket: peer.ticket });
+      break;
+    case 'broadcast': {
+      const { Studio } = await import('./encode.js');
+      await init(message.module ? { module_or_path: message.module } : undefined);
+      studio = new Studio({ ...message.options, tell: told => encoded(told, message) });
+      break;
+    }
+    case 'picture':
+      studio?.picture(message);
+      break;
+    case 'frame':
+      if (studio) studio.frame(message.frame);
+      else message.frame.close();
+      break;
+    case 'sound':
+      studio?.hear(message.port);
+      break;
+    case 'quality':
+      studio?.setQuality(message.quality);
       break;
     case 'write':
       if (peer && !peer.write(message.object)) say({ type: 'keyframe', track: message.object.track });
@@ -40,16 +69,39 @@ async function take(message) {
     case 'tracks':
       peer?.setTracks(message.tracks);
       break;
+    case 'list':
+      peer?.list(message.listing);
+      break;
     case 'stats':
-      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats() });
+      self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats(), encoder: studio?.counts(), shown: screen?.counts() });
       break;
     case 'reset':
       buffers?.reset();
+      screen?.reset();
       break;
     case 'stop':
-      peer?.stop();
+      studio?.close();
+      screen?.close();
+      if (peer) peer.stop();
+      else if (studio) say({ type: 'end' });
       break;
   }
+}
+
+// The tracks are known with the first picture: now there is something to publish.
+function encoded(told, { options, port }) {
+  if (told.type !== 'tracks') return self.postMessage(told);
+  try {
+    peer = WebPeer.publish({ ...options, tracks: told.tracks }, port, say);
+    studio?.publish(peer);
+    self.postMessage({ type: 'ready', ticket: peer.ticket });
+  } catch (error) {
+    self.postMessage({ type: 'failed', reason: String(error?.message ?? error) });
+  }
+}
+
+function shown(message, transfer = []) {
+  self.postMessage(message, { transfer });
 }
 
 function buffered(message) {
@@ -60,8 +112,9 @@ function buffered(message) {
 
 // Collects what is said in one go of the engine.
 function say(message) {
-  if (buffers) {
-    buffers.take(message);
+  if (buffers || screen) {
+    buffers?.take(message);
+    screen?.take(message);
     const { data, init, ...rest } = message;
     message = rest;
   }

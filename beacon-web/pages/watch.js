@@ -18,13 +18,14 @@ else location.replace('/');
 function begin() {
   at('name').textContent = name || 'By ticket';
   document.title = `${name || 'Watch'} – Beacon`;
-  for (const attribute of ['latency', 'upload', 'profile', 'consent'])
+  for (const attribute of ['latency', 'upload', 'profile', 'consent', 'max-links'])
     if (query.has(attribute)) player.setAttribute(attribute, query.get(attribute) ?? '');
   player.addEventListener('stats', ({ detail }) => panel.show(detail, player.watch));
   player.addEventListener('statechange', ({ detail }) => {
     document.title = `${detail.name === 'ended' ? 'Ended: ' : ''}${name || 'Watch'} – Beacon`;
   });
   player.setAttribute('src', ticket || name);
+  if (name) at('dashboard').setAttribute('href', `/dashboard?name=${encodeURIComponent(name)}`);
   player.focus();
   about();
   setInterval(() => document.hidden || about(), LIST_MS);

@@ -1,7 +1,7 @@
 //! What JavaScript asks for, read and checked.
 
 use beacon_sdk::media::{Choice, Kind, Renditions, Track};
-use beacon_sdk::{Config, Identity, Profile, TrackId};
+use beacon_sdk::{About, Config, Identity, Listing, Profile, Thumbnail, TrackId};
 use beacon_transport_webrtc::{IceServer, WebRtcConfig};
 use bytes::Bytes;
 use js_sys::{Array, JSON, Reflect, Uint8Array};
@@ -27,6 +27,9 @@ pub(crate) struct WatchOptions {
     #[serde(default)]
     codecs: Vec<String>,
     links: Option<u16>,
+    max_links: Option<u16>,
+    #[serde(default = "yes")]
+    pub(crate) report: bool,
 }
 
 /// In which form media leaves.
@@ -42,6 +45,14 @@ pub(crate) enum Mode {
     None,
 }
 
+/// What lists show of a broadcast: `title`, `category`, `tags` and `thumbnail`, the bytes of a picture, of an object
+/// that may have other fields.
+pub(crate) fn listing(of: &JsValue) -> Result<Listing, JsError> {
+    let about: About = read(of, "listing")?;
+    let thumbnail = bytes(of, "thumbnail").map(|bytes| Thumbnail::new(bytes.into())).transpose()?;
+    Ok(Listing { about, thumbnail })
+}
+
 /// How one is published.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +62,13 @@ pub(crate) struct PublishOptions {
     profile: Option<String>,
     max_links: Option<u16>,
     upload_bps: Option<u64>,
+    #[serde(default = "yes")]
+    pub(crate) report: bool,
+}
+
+/// Unless told.
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -155,6 +173,10 @@ impl WatchOptions {
         if let Some(links) = self.links {
             config.links_target = links;
             config.links_max = config.links_max.max(links);
+        }
+        if let Some(most) = self.max_links {
+            config.links_max = most;
+            config.links_target = config.links_target.min(most);
         }
         Ok(config)
     }

@@ -5,7 +5,9 @@ use crate::options::{self, PublishOptions, WatchOptions};
 use crate::out::{Message, Out};
 use crate::screen::Screen;
 use beacon_codec_raptorq::RaptorQ;
-use beacon_sdk::{Beacon, Config, DriveError, Event, Identity, Snapshot, Stopper, Ticket, Watch};
+use beacon_sdk::{
+    Beacon, Config, DriveError, Event, Identity, Lister, Snapshot, Stopper, Ticket, Watch,
+};
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use core::future::Future;
 use js_sys::{Function, JSON};
@@ -26,6 +28,7 @@ pub struct WebPeer {
     stopper: Stopper,
     snapshots: Receiver<Snapshot>,
     writer: Option<Writer>,
+    lister: Option<Lister>,
     ticket: Option<String>,
 }
 
@@ -55,6 +58,7 @@ impl WebPeer {
         let read: WatchOptions = options::read(&options, "options")?;
         let (out, config) = (Out(out), read.config()?);
         let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let beacon = beacon.report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
         let (watch, driver) = match &read.ticket {
             Some(ticket) => beacon.watch_ticket(&ticket.parse::<Ticket>()?, screen)?,
@@ -63,7 +67,7 @@ impl WebPeer {
         let (stopper, snapshots) = (watch.stopper(), watch.snapshots());
         spawn_local(tell(watch, out.clone()));
         spawn_local(end(driver, out));
-        Ok(Self { stopper, snapshots, writer: None, ticket: None })
+        Ok(Self { stopper, snapshots, writer: None, lister: None, ticket: None })
     }
 
     /// Publishes a broadcast of `options.tracks`; media follows by [`write`](Self::write).
@@ -73,7 +77,11 @@ impl WebPeer {
         let tracks = js_sys::Reflect::get(&options, &"tracks".into()).unwrap_or_default();
         let (writer, feed) = feed(options::tracks(&tracks)?);
         let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let beacon = beacon.report(read.report);
+        let listing = options::listing(&options)?;
         let (mut broadcast, driver) = beacon.publish(&read.name, feed, None)?;
+        broadcast.list(listing);
+        let lister = Some(broadcast.lister());
         let (stopper, snapshots) = (broadcast.stopper(), broadcast.snapshots());
         let mut ticket = broadcast.ticket().clone();
         ticket.rendezvous.push(read.signal);
@@ -85,7 +93,7 @@ impl WebPeer {
         });
         spawn_local(end(driver, out));
         let (writer, ticket) = (Some(writer), Some(ticket.to_string()));
-        Ok(Self { stopper, snapshots, writer, ticket })
+        Ok(Self { stopper, snapshots, writer, lister, ticket })
     }
 
     /// Publishes an encoded frame or packet: `{track, pts, dts?, duration?, captured?, keyframe,
@@ -103,6 +111,18 @@ impl WebPeer {
         match &mut self.writer {
             Some(writer) => writer.announce(options::tracks(&tracks)?),
             None => Err(JsError::new("a peer that watches has no tracks of its own")),
+        }
+    }
+
+    /// What lists show of an own broadcast from now on: `{title?, category?, tags?, thumbnail?}`,
+    /// the thumbnail as bytes of a JPEG, PNG or WebP file. What is left out is taken away.
+    pub fn list(&self, listing: JsValue) -> Result<(), JsError> {
+        match &self.lister {
+            Some(lister) => {
+                lister.list(options::listing(&listing)?);
+                Ok(())
+            }
+            None => Err(JsError::new("a peer that watches lists nothing")),
         }
     }
 

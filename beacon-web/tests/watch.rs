@@ -7,12 +7,11 @@
 use beacon_codec_lite::{TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_sdk::{Beacon, Identity, Profile, Stats};
-use beacon_signal::Server;
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
-use std::path::Path;
-use std::process::Command;
-use tokio::runtime::Runtime;
+use stage::{Stage, screenshots};
+
+mod stage;
 
 /// How long two pages are watched.
 const SECONDS: u32 = 10;
@@ -37,56 +36,25 @@ struct Seen {
     errors: Vec<String>,
 }
 
-fn open(url: &str) -> Seen {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    assert!(
-        folder.join("node_modules/playwright-core").is_dir(),
-        "playwright-core is missing: run `npm ci` in beacon-web/tests/browser, or `cargo ci`"
-    );
-    let shots = target().join("screenshots");
-    std::fs::create_dir_all(&shots).unwrap();
-    let output = Command::new("node")
-        .arg(folder.join("pages.mjs"))
-        .args([url, &SECONDS.to_string()])
-        .arg(shots)
-        .current_dir(&folder)
-        .output()
-        .expect("node is needed: apt-get install nodejs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{complained}");
-    serde_json::from_str(&said).unwrap()
-}
-
-/// The target folder: this test lies in deps/ of a profile's folder of it.
-fn target() -> std::path::PathBuf {
-    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
-}
-
 #[test]
 fn pages_play_and_pass_on() {
-    let runtime = Runtime::new().unwrap();
-    let mut config = beacon_signal::Config::default();
-    config.pages = Some(target().join("web-tests"));
-    let server = runtime.block_on(Server::bind("127.0.0.1:0".parse().unwrap(), config));
-    let server = server.expect("cargo xtask web --tests builds what is served");
-    let addr = server.local_addr();
-    runtime.spawn(server.serve(std::future::pending()));
-
-    let inside = runtime.enter();
+    let stage = Stage::set();
+    let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{addr}")).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
     let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
     // One link: the second page has its bytes from the first.
     let mut config = Profile::Live.config();
     (config.links_max, config.links_target) = (1, 1);
     let beacon = Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new());
     let (broadcast, driver) = beacon.publish("test", pattern, None).unwrap();
-    runtime.spawn(driver);
+    stage.runtime.spawn(driver);
     drop(inside);
 
-    let seen = open(&format!("http://{addr}"));
+    let shots = screenshots();
+    let args = [&SECONDS.to_string(), shots.to_str().unwrap()];
+    let seen: Seen = stage.play("pages.mjs", &args).finish();
     println!("{seen:#?}");
     assert_eq!(seen.errors, Vec::<String>::new());
     assert!(seen.listed.contains("test") && seen.listed.contains("viewer"), "{}", seen.listed);

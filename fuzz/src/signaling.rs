@@ -48,6 +48,16 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"metrics-report","score":50,"role":"leaf","depth":1,"slots":4,"upload_bps":9}"#,
             ),
         ),
+        (
+            "describe",
+            seed(r#"{"type":"describe","title":"Launch","category":"Space","tags":["live"]}"#),
+        ),
+        (
+            "thumbnail",
+            seed(
+                r#"{"type":"thumbnail","data":"UklGRhwAAABXRUJQVlA4TBAAAAAvH0AEAAdQwChg/wMR0f8A"}"#,
+            ),
+        ),
         ("heartbeat", seed(r#"{"type":"heartbeat"}"#)),
         ("leave", seed(r#"{"type":"leave"}"#)),
         (

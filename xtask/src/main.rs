@@ -1,5 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`, `cargo demo` and `cargo ci`.
 
+mod charts;
 mod ci;
 mod clip;
 mod demo;

@@ -77,15 +77,15 @@ pub(crate) fn everything() -> Result<String, String> {
         nightly()?;
         tool(&FUZZ)?;
     }
-    browser_driver()?;
+    npm_packages()?;
     Ok(installed)
 }
 
-/// Folders with a package of npm, locked, that drives Chromium in tests.
-const DRIVERS: &[&str] = &["examples/tests/browser", "beacon-web/tests/browser"];
+/// Folders with a package of npm, locked: what drives Chromium in tests, and what the dashboard draws with.
+const NPM: &[&str] = &["examples/tests/browser", "beacon-web/tests/browser", "beacon-web/charts"];
 
-/// What drives Chromium in tests.
-fn browser_driver() -> Result<(), String> {
+/// What drives Chromium in tests, and what pages there draw with.
+fn npm_packages() -> Result<(), String> {
     let found = succeeds(&mut program("node", &["--version"]))
         && succeeds(&mut program("npm", &["--version"]));
     if !found {
@@ -94,7 +94,7 @@ fn browser_driver() -> Result<(), String> {
         let mut install = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"])?;
         run(install.args(["nodejs", "npm"]))?;
     }
-    for folder in DRIVERS {
+    for folder in NPM {
         let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
         run(npm.current_dir(root().join(folder)))?;
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Failure;
+use crate::charts;
 use crate::process::{cargo, output, print, root, run as run_shown, target_dir};
 
 pub(crate) const HELP: &str = "
@@ -11,7 +12,8 @@ Usage: cargo xtask web [--tests]
 
 Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, the
 files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
-it. Installs nothing but the Rust target wasm32-unknown-unknown. Prints the size of the WebAssembly.
+it. Installs nothing but the Rust target wasm32-unknown-unknown. Where npm is, it fetches what the dashboard draws with into
+beacon-web/charts; elsewhere the dashboard shows tables. Prints the size of the WebAssembly.
 
   --tests   builds quickly, with what the tests in Chromium need, into web-tests of the target folder
 ";
@@ -83,6 +85,13 @@ fn build(build: &Build<'_>) -> Result<String, String> {
     let line = output(&mut bindgen)?;
     copy(&root().join("beacon-web/js"), build.folder)?;
     copy(&root().join("beacon-web/pages"), &build.folder.join("pages"))?;
+    if let Err(cause) = charts::into(&build.folder.join("pages/charts")) {
+        // The tests look at the charts.
+        if build.features.contains(&"conformance") {
+            return Err(cause);
+        }
+        print(&cause);
+    }
     Ok(format!("{} in {}", line.trim(), build.folder.display()))
 }
 

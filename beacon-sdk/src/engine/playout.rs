@@ -44,6 +44,11 @@ pub(super) struct Player {
     cursors: Vec<Cursor>,
     revision: Option<u32>,
     told: Option<u32>,
+    /// Video tracks, as a set, whose configuration is another one from their next group on. What
+    /// was cut under the one before may still be on its way.
+    changed: u64,
+    /// The tracks that were told, as a set.
+    known: u64,
     started: Option<Instant>,
     /// Start of the first group played, in microseconds of media time.
     start_us: u64,
@@ -62,6 +67,8 @@ impl Player {
             cursors: Vec::new(),
             revision: None,
             told: None,
+            changed: 0,
+            known: 0,
             started: None,
             start_us: 0,
             ended: false,
@@ -74,13 +81,19 @@ impl Player {
     pub(super) fn describe(&mut self, description: &Description, wanted: u64) {
         self.revision = Some(description.revision);
         self.cursors.retain(|cursor| wanted >> cursor.track.id.get() & 1 == 1);
+        self.changed &= wanted;
         let edge_us = self.lead().map_or(0, |lead| self.cursors[lead].edge_us);
         for track in &description.tracks {
             if wanted >> track.id.get() & 1 == 0 {
                 continue;
             }
             match self.cursors.iter_mut().find(|cursor| cursor.track.id == track.id) {
-                Some(cursor) => cursor.track = track.clone(),
+                Some(cursor) => {
+                    if track.is_video() && cursor.track != *track && self.told.is_some() {
+                        self.changed |= 1 << track.id.get();
+                    }
+                    cursor.track = track.clone();
+                }
                 None => self.cursors.push(Cursor {
                     track: track.clone(),
                     next: None,
@@ -221,6 +234,22 @@ impl Player {
         Step::Wait(wake)
     }
 
+    /// Whether what comes next was cut under the description that is not told yet.
+    fn takes_effect(&self, step: &Step, store: &Store) -> bool {
+        match step {
+            Step::Wait(_) => false,
+            _ if self.changed == 0 => true,
+            Step::Gap(_, id) | Step::Deliver(_, id) if self.known >> id.track.get() & 1 == 0 => {
+                true
+            }
+            Step::Gap(..) => false,
+            Step::Deliver(_, id) => {
+                let starts = |content: &super::content::Content| content.manifest.group_start;
+                self.changed >> id.track.get() & 1 == 1 && store.content(*id).is_some_and(starts)
+            }
+        }
+    }
+
     /// The next item, if there is one at `now`.
     pub(super) fn poll(
         &mut self,
@@ -234,8 +263,11 @@ impl Player {
         }
         self.start(store, now);
         let step = self.step(store, description, now);
-        if !matches!(step, Step::Wait(_)) && self.told != self.revision {
+        if self.told != self.revision && self.takes_effect(&step, store) {
             self.told = self.revision;
+            self.changed = 0;
+            self.known =
+                self.cursors.iter().fold(0, |set, cursor| set | 1 << cursor.track.id.get());
             let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
             return Some(Playout::Tracks(tracks));
         }

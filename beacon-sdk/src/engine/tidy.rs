@@ -103,6 +103,8 @@ impl Engine {
             depth: depth.unwrap_or(u8::MAX),
             slots: self.config.links_max.saturating_sub(links),
             upload_bps: self.stats.bytes_uploaded * 8 / seconds,
+            // The driver's, which knows whether it is wanted.
+            detail: None,
         };
         self.output(Output::Report(report));
     }

@@ -4,6 +4,7 @@
 //! inside ([`Scheduler`], [`Scorer`], [`Ledger`], [`ErasureCode`]). Every trait is object-safe.
 //! The clause numbers are the test names of the suites in `conformance`.
 
+mod detail;
 mod erasure;
 mod ledger;
 mod rendezvous;
@@ -13,6 +14,7 @@ mod sink;
 mod source;
 mod transport;
 
+pub use detail::{DETAIL_LINKS_MAX, Detail, LinkDetail};
 pub use erasure::{
     ErasureCode, ErasureError, Layout, LayoutError, PAYLOAD_BYTES_MAX, SOURCE_SYMBOLS_CODED_MIN,
     SOURCE_SYMBOLS_MAX, SYMBOL_ALIGN, SYMBOL_BYTES_MAX,

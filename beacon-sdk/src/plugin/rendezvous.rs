@@ -1,7 +1,8 @@
 //! [`Rendezvous`]: how peers find each other before they have links.
 
-use super::Role;
+use super::{Detail, Role};
 use crate::id::{BroadcastId, PeerId};
+use crate::listing::Listing;
 use crate::maybe_send::MaybeSend;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,6 +54,9 @@ pub struct Report {
     pub slots: u16,
     /// Bits per second it uploaded lately.
     pub upload_bps: u64,
+    /// Its links and counters, for people to look at: now and then, and only if it tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<Detail>>,
 }
 
 /// What a rendezvous tells.
@@ -125,6 +129,12 @@ pub trait Rendezvous: MaybeSend + 'static {
 
     /// Reports about this peer; only the latest report counts.
     fn report(&mut self, report: Report);
+
+    /// Says what lists are to show of the broadcast that this peer publishes; only the latest
+    /// listing counts. One that keeps no list does nothing.
+    fn list(&mut self, listing: Listing) {
+        drop(listing);
+    }
 
     /// The next event.
     ///

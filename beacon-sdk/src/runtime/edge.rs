@@ -5,14 +5,16 @@ use super::clock::Clock;
 use super::driver::DriveError;
 use super::handle::{Ends, Snapshot};
 use super::playback::Playback;
+use super::reporter::Reporter;
 use super::timer::{self, Instant as Moment};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
 use crate::id::BroadcastId;
+use crate::listing::Listing;
 use crate::media::Media;
 use crate::plugin::{
-    Join, Rendezvous, RendezvousError, RendezvousEvent, SinkError, Source, SourceError, Transport,
-    TransportError, TransportEvent, TrySendError,
+    Join, Rendezvous, RendezvousError, RendezvousEvent, Report, SinkError, Source, SourceError,
+    Transport, TransportError, TransportEvent, TrySendError,
 };
 use core::time::Duration;
 use tokio::sync::watch;
@@ -35,6 +37,8 @@ pub(super) struct Edge {
     pub(super) transport: Box<dyn Transport>,
     pub(super) rendezvous: Box<dyn Rendezvous>,
     pub(super) source: Option<Box<dyn Source>>,
+    /// None when only what parents are chosen by is told.
+    pub(super) reporter: Option<Reporter>,
     /// The rendezvous names another broadcast by now.
     pub(super) replaced: bool,
 }
@@ -45,6 +49,7 @@ enum Wake {
     Rendezvous(Result<RendezvousEvent, RendezvousError>),
     Source(Result<Option<Media>, SourceError>),
     Sink(Result<(), SinkError>),
+    Listed(Listing),
     Timeout,
     Stop,
 }
@@ -159,6 +164,7 @@ impl Edge {
                     }
                 }
                 Wake::Sink(written) => written?,
+                Wake::Listed(listing) => self.rendezvous.list(listing),
                 Wake::Timeout => engine.handle(now, Input::Timeout),
                 Wake::Stop if self.join.publish => {
                     self.source = None;
@@ -208,6 +214,7 @@ impl Edge {
             event = self.rendezvous.next_event(), if rendezvous_up => Wake::Rendezvous(event),
             item = source => Wake::Source(item),
             written = playback.written(), if busy => Wake::Sink(written),
+            listing = listed(&mut ends.listing) => Wake::Listed(listing),
             () = timer::sleep_until(deadline) => Wake::Timeout,
             () = stopped(&mut ends.stop), if may_stop => Wake::Stop,
         }
@@ -282,6 +289,18 @@ impl Edge {
         Ok(true)
     }
 
+    /// Tells the rendezvous how this peer does, in detail now and then.
+    fn report(&mut self, engine: &Engine, report: Report) {
+        let now = self.clock.now();
+        let detail = match &mut self.reporter {
+            Some(reporter) if reporter.due(now) => {
+                Some(Box::new(reporter.detail(now, &engine.stats(), &engine.links())))
+            }
+            _ => None,
+        };
+        self.rendezvous.report(Report { detail, ..report });
+    }
+
     /// Does what the engine wants done.
     fn perform(&mut self, engine: &mut Engine, ends: &Ends) {
         while let Some(output) = engine.poll_output() {
@@ -300,7 +319,7 @@ impl Edge {
                 }
                 Output::Dial(peer) => self.transport.dial(peer),
                 Output::Close { peer, reason } => self.transport.close(peer, reason),
-                Output::Report(report) => self.rendezvous.report(report),
+                Output::Report(report) => self.report(engine, report),
                 Output::Event(event) => {
                     let _ = ends.events.try_send(event);
                 }
@@ -314,6 +333,14 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         core::future::pending::<()>().await;
     }
+}
+
+/// Waits for another listing; for ever when nobody can give one.
+async fn listed(listing: &mut watch::Receiver<Listing>) -> Listing {
+    if listing.changed().await.is_err() {
+        core::future::pending::<()>().await;
+    }
+    listing.borrow_and_update().clone()
 }
 
 fn publish_snapshot(engine: &Engine, ends: &Ends) {

@@ -1,6 +1,7 @@
 //! What an application holds while a driver runs.
 
 use crate::event::Event;
+use crate::listing::Listing;
 use crate::stats::{LinkStats, Stats};
 use crate::ticket::Ticket;
 use serde::{Deserialize, Serialize};
@@ -30,9 +31,27 @@ impl Stopper {
     }
 }
 
+/// Says what lists show of a broadcast; cheap to clone and to send to another task.
+#[derive(Debug, Clone)]
+pub struct Lister(watch::Sender<Listing>);
+
+impl Lister {
+    /// See [`Broadcast::list`].
+    pub fn list(&self, listing: Listing) {
+        self.0.send_replace(listing);
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn listing(&self) -> Listing {
+        self.0.borrow().clone()
+    }
+}
+
 /// The application's side.
 #[derive(Debug)]
 pub(super) struct Handle {
+    lister: Lister,
     events: mpsc::Receiver<Event>,
     snapshot: watch::Receiver<Snapshot>,
     stop: Stopper,
@@ -44,14 +63,16 @@ pub(super) struct Ends {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) listing: watch::Receiver<Listing>,
 }
 
 pub(super) fn handle() -> (Handle, Ends) {
     let (events_tx, events) = mpsc::channel(EVENTS_MAX);
     let (snapshot_tx, snapshot) = watch::channel(Snapshot::default());
     let (stop, stop_rx) = watch::channel(false);
-    let ends = Ends { events: events_tx, snapshot: snapshot_tx, stop: stop_rx };
-    (Handle { events, snapshot, stop: Stopper(stop) }, ends)
+    let (lister, listing) = watch::channel(Listing::default());
+    let ends = Ends { events: events_tx, snapshot: snapshot_tx, stop: stop_rx, listing };
+    (Handle { lister: Lister(lister), events, snapshot, stop: Stopper(stop) }, ends)
 }
 
 /// What an application can do with either kind of handle but for ending it, which means different
@@ -108,6 +129,20 @@ impl Broadcast {
     #[must_use]
     pub const fn ticket(&self) -> &Ticket {
         &self.ticket
+    }
+
+    /// Says what lists show of it from now on, in place of what was said before: title, category,
+    /// tags and a picture, at once or while it goes on. A rendezvous without a list ignores it; a
+    /// signaling server takes a new picture every
+    /// [`THUMBNAIL_INTERVAL`](crate::signaling::THUMBNAIL_INTERVAL) at most, so a faster one waits.
+    pub fn list(&self, listing: Listing) {
+        self.handle.lister.list(listing);
+    }
+
+    /// A way to list it from another task.
+    #[must_use]
+    pub fn lister(&self) -> Lister {
+        self.handle.lister.clone()
     }
 
     /// Ends the broadcast in order: what was captured is published, viewers are told, and the

@@ -5,10 +5,11 @@ mod driver;
 mod edge;
 mod handle;
 mod playback;
+mod reporter;
 pub mod timer;
 
 pub use driver::{DriveError, Driver};
-pub use handle::{Broadcast, Snapshot, Stopper, Watch};
+pub use handle::{Broadcast, Lister, Snapshot, Stopper, Watch};
 
 use crate::config::{Config, ConfigError, Profile};
 use crate::engine::Parts;
@@ -22,6 +23,7 @@ use clock::Clock;
 use driver::Task;
 use edge::Edge;
 use handle::handle;
+use reporter::Reporter;
 use tracing::Instrument as _;
 
 /// What a peer is made of, before it publishes or watches.
@@ -38,6 +40,7 @@ pub struct Beacon {
     scorer: Box<dyn Scorer>,
     ledger: Box<dyn Ledger>,
     code: Box<dyn ErasureCode>,
+    tells: bool,
 }
 
 impl core::fmt::Debug for Beacon {
@@ -82,6 +85,7 @@ impl Beacon {
             scorer: Box::new(MeshScore::default()),
             ledger: Box::new(OpenLedger::default()),
             code: Box::new(Plain),
+            tells: true,
         }
     }
 
@@ -119,6 +123,14 @@ impl Beacon {
     #[must_use]
     pub fn code(self, code: impl ErasureCode) -> Self {
         Self { code: Box::new(code), ..self }
+    }
+
+    /// Whether the rendezvous is told of links and counters too ([`Detail`](crate::plugin::Detail)), so that the
+    /// streamer sees how the mesh does. Without it is told what parents are chosen by, and nothing
+    /// else. Default: true.
+    #[must_use]
+    pub fn report(self, tells: bool) -> Self {
+        Self { tells, ..self }
     }
 
     /// Publishes `source` under `name`. With `record`, everything published is also written to
@@ -216,7 +228,8 @@ impl Beacon {
             code: self.code,
         };
         let (transport, rendezvous) = (self.transport, self.rendezvous);
-        let edge = Edge { clock, join, transport, rendezvous, source, replaced: false };
+        let reporter = self.tells.then(Reporter::default);
+        let edge = Edge { clock, join, transport, rendezvous, source, reporter, replaced: false };
         Ok(Task { seed, identity: self.identity, config: self.config, parts, sink, edge })
     }
 }

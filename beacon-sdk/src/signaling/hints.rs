@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn report(score: u8, role: Role, depth: u8, slots: u16) -> Report {
-        Report { score, role, depth, slots, upload_bps: 0 }
+        Report { score, role, depth, slots, upload_bps: 0, detail: None }
     }
 
     #[test]

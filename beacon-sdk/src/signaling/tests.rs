@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::plugin::Role;
+use crate::plugin::{Detail, LinkDetail, Role};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -36,16 +36,31 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     );
     let report = (any::<u8>(), role(), any::<u8>(), any::<u16>(), any::<u64>()).prop_map(
         |(score, role, depth, slots, upload_bps)| {
-            ClientMessage::MetricsReport(Report { score, role, depth, slots, upload_bps })
+            ClientMessage::MetricsReport(Report {
+                score,
+                role,
+                depth,
+                slots,
+                upload_bps,
+                detail: None,
+            })
         },
     );
     prop_oneof![
         join,
         report,
         (peer(), data()).prop_map(|(to, data)| ClientMessage::Signal { to, data }),
+        ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
+            ClientMessage::Describe(About::new(title, category, vec!["a tag".into()]).unwrap())
+        }),
+        any::<bool>().prop_map(|some| ClientMessage::Thumbnail { data: some.then(picture) }),
         Just(ClientMessage::Heartbeat),
         Just(ClientMessage::Leave),
     ]
+}
+
+fn picture() -> Thumbnail {
+    Thumbnail::new(Bytes::from_static(include_bytes!("../listing/pictures/lossless.webp"))).unwrap()
 }
 
 fn server_message() -> impl Strategy<Value = ServerMessage> {
@@ -108,8 +123,17 @@ fn golden_texts() {
     let broadcast = Some(BroadcastId { publisher: peer, epoch: 9 });
     let join = Join { name: "launch".into(), peer, broadcast, publish: true };
     let data = SignalData::new(Bytes::from_static(b"sdp")).unwrap();
-    let report =
-        Report { score: 50, role: Role::SuperSeed, depth: 2, slots: 3, upload_bps: 4_000_000 };
+    let report = Report {
+        score: 50,
+        role: Role::SuperSeed,
+        depth: 2,
+        slots: 3,
+        upload_bps: 4_000_000,
+        detail: None,
+    };
+    let link = LinkDetail { peer, rtt_ms: 12, down_bps: 7, up_bps: 8, parent_of: 2, child_of: 1 };
+    let detail = Detail { peers_bps: 7, up_bps: 8, links: vec![link], ..Detail::default() };
+    let detailed = Report { detail: Some(Box::new(detail)), ..report.clone() };
     let client = [
         (
             ClientMessage::Join { version: 1, join },
@@ -126,6 +150,21 @@ fn golden_texts() {
             r#"{"type":"metrics-report","score":50,"role":"super-seed","depth":2,"slots":3,"upload_bps":4000000}"#
                 .into(),
         ),
+        (
+            ClientMessage::MetricsReport(detailed),
+            format!(
+                r#"{{"type":"metrics-report","score":50,"role":"super-seed","depth":2,"slots":3,"upload_bps":4000000,"detail":{{"origin_bps":0,"peers_bps":7,"up_bps":8,"expected":0,"missed":0,"stalls":0,"moves":0,"startup_ms":0,"latency_ms":{{"p50":0,"p95":0,"p99":0}},"links":[{{"peer":"{hex}","rtt_ms":12,"down_bps":7,"up_bps":8,"parent_of":2,"child_of":1}}]}}}}"#
+            ),
+        ),
+        (
+            ClientMessage::Describe(About::new("Launch", "Space", vec!["live".into()]).unwrap()),
+            r#"{"type":"describe","title":"Launch","category":"Space","tags":["live"]}"#.into(),
+        ),
+        (
+            ClientMessage::Thumbnail { data: Some(picture()) },
+            format!(r#"{{"type":"thumbnail","data":"{}"}}"#, BASE64.encode(picture().bytes())),
+        ),
+        (ClientMessage::Thumbnail { data: None }, r#"{"type":"thumbnail","data":null}"#.into()),
         (ClientMessage::Heartbeat, r#"{"type":"heartbeat"}"#.into()),
         (ClientMessage::Leave, r#"{"type":"leave"}"#.into()),
     ];
@@ -186,6 +225,10 @@ fn each_refusal_has_its_code() {
     for name in ["", "a\u{7}", &"x".repeat(65), &"é".repeat(65)] {
         assert_eq!(code(&join(name, false)), ErrorCode::BadJoin, "{name:?}");
     }
+    assert_eq!(code(r#"{"type":"describe","tags":["<b>"]}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"describe","tags":"no list"}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"thumbnail","data":"PHN2Zy8+"}"#), ErrorCode::BadListing);
+    assert_eq!(code(r#"{"type":"thumbnail","data":"?"}"#), ErrorCode::BadListing);
     assert!(ClientMessage::parse(&join(&"é".repeat(64), false)).is_ok());
     assert_eq!(code(&join("launch", true)), ErrorCode::BadJoin);
 }
@@ -211,6 +254,43 @@ fn the_largest_signal_fits_a_message() {
     assert!(text.len() <= MESSAGE_BYTES_MAX);
     assert_eq!(ClientMessage::parse(&text), Ok(message));
     assert_eq!(SignalData::new(Bytes::from(vec![0; SIGNAL_BYTES_MAX + 1])), None);
+}
+
+#[test]
+fn a_report_names_so_many_links_and_no_more() {
+    let peer = PeerId::from_bytes([7; 32]);
+    let link = LinkDetail {
+        peer,
+        rtt_ms: u32::MAX,
+        down_bps: u64::MAX,
+        up_bps: u64::MAX,
+        parent_of: 255,
+        child_of: 255,
+    };
+    let report = |links: usize| {
+        let detail = Detail { links: vec![link.clone(); links], ..Detail::default() };
+        ClientMessage::MetricsReport(Report {
+            score: 0,
+            role: Role::Leaf,
+            depth: 1,
+            slots: 0,
+            upload_bps: 0,
+            detail: Some(Box::new(detail)),
+        })
+    };
+    assert!(report(DETAIL_LINKS_MAX).to_json().len() < 4096);
+    let read = ClientMessage::parse(&report(60).to_json());
+    assert_eq!(read, Ok(report(DETAIL_LINKS_MAX)));
+}
+
+#[test]
+fn the_largest_thumbnail_fits_a_message() {
+    let mut bytes = picture().bytes().to_vec();
+    bytes.resize(crate::listing::THUMBNAIL_BYTES_MAX, 0);
+    let data = Some(Thumbnail::new(bytes.into()).unwrap());
+    let text = ClientMessage::Thumbnail { data }.to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert!(ClientMessage::parse(&text).is_ok());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::caught;
 use async_trait::async_trait;
+use beacon_sdk::Listing;
 use beacon_sdk::conformance::{RendezvousFixture, rendezvous as suite, run};
 use beacon_sdk::memory::{MemoryClient, MemoryRendezvous};
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report, SIGNAL_BYTES_MAX};
@@ -66,6 +67,10 @@ impl Rendezvous for Liar {
 
     fn report(&mut self, report: Report) {
         self.inner.report(report);
+    }
+
+    fn list(&mut self, listing: Listing) {
+        self.inner.list(listing);
     }
 
     async fn next_event(&mut self) -> Result<RendezvousEvent, RendezvousError> {

@@ -85,7 +85,7 @@ pub(crate) fn origin(name: &str, number: u16, epoch: u64) -> Join {
 }
 
 pub(crate) fn report(score: u8, role: Role, depth: u8, slots: u16) -> ClientMessage {
-    ClientMessage::MetricsReport(Report { score, role, depth, slots, upload_bps: 0 })
+    ClientMessage::MetricsReport(Report { score, role, depth, slots, upload_bps: 0, detail: None })
 }
 
 impl Peer {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{ClientMessage, SignalData, check_join};
 use beacon_sdk::timer::{Sleep, sleep};
-use beacon_sdk::{PeerId, Rng};
+use beacon_sdk::{Listing, PeerId, Rng};
 #[cfg(target_family = "wasm")]
 use browser::{Address, Connecting, Socket};
 use bytes::Bytes;
@@ -205,6 +205,10 @@ impl Rendezvous for SignalClient {
 
     fn report(&mut self, report: Report) {
         self.outgoing.report(report);
+    }
+
+    fn list(&mut self, listing: Listing) {
+        self.outgoing.list(listing);
     }
 
     async fn next_event(&mut self) -> Result<RendezvousEvent, RendezvousError> {

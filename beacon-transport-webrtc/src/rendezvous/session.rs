@@ -1,8 +1,11 @@
 //! One connection to the server, from greeting to loss.
 
 use super::Socket;
+use beacon_sdk::Listing;
 use beacon_sdk::plugin::{Join, RendezvousEvent, Report};
-use beacon_sdk::signaling::{ClientMessage, ProtocolError, ServerMessage, VERSION};
+use beacon_sdk::signaling::{
+    ClientMessage, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL, VERSION,
+};
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -21,6 +24,8 @@ const BEATS_MISSED_MAX: u32 = 3;
 const BEAT_MIN: Duration = Duration::from_millis(100);
 /// For the goodbye.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(900);
+/// Between two pictures: what the server asks for, and what the way there may take from it.
+const THUMBNAIL_PAUSE: Duration = THUMBNAIL_INTERVAL.saturating_add(Duration::from_secs(1));
 /// Frames handled in one poll before others get their turn.
 const FRAMES_PER_POLL: usize = 64;
 
@@ -32,6 +37,11 @@ pub(super) struct Outgoing {
     report: Option<Report>,
     report_is_due: bool,
     heartbeat_is_due: bool,
+    listing: Listing,
+    about_is_due: bool,
+    thumbnail_is_due: bool,
+    /// When the server was given one on this connection.
+    thumbnail_at: Option<Instant>,
     signals: VecDeque<ClientMessage>,
 }
 
@@ -41,6 +51,16 @@ impl Outgoing {
         self.join_is_due = true;
         self.heartbeat_is_due = false;
         self.report_is_due = self.report.is_some();
+        let unlisted = Listing::default();
+        self.about_is_due = self.listing.about != unlisted.about;
+        self.thumbnail_is_due = self.listing.thumbnail.is_some();
+        self.thumbnail_at = None;
+    }
+
+    pub(super) fn list(&mut self, listing: Listing) {
+        self.about_is_due |= self.listing.about != listing.about;
+        self.thumbnail_is_due |= self.listing.thumbnail != listing.thumbnail;
+        self.listing = listing;
     }
 
     pub(super) fn report(&mut self, report: Report) {
@@ -74,7 +94,21 @@ impl Outgoing {
         if core::mem::take(&mut self.report_is_due) {
             return self.report.clone().map(ClientMessage::MetricsReport);
         }
-        self.signals.pop_front()
+        if core::mem::take(&mut self.about_is_due) {
+            return Some(ClientMessage::Describe(self.listing.about.clone()));
+        }
+        self.signals.pop_front().or_else(|| self.thumbnail())
+    }
+
+    /// The picture, when it is due and the server takes one. It waits for a wake-up without a
+    /// timer of its own: reports and heartbeats come often enough.
+    fn thumbnail(&mut self) -> Option<ClientMessage> {
+        let early = self.thumbnail_at.is_some_and(|at| at.elapsed() < THUMBNAIL_PAUSE);
+        if early || !core::mem::take(&mut self.thumbnail_is_due) {
+            return None;
+        }
+        self.thumbnail_at = Some(Instant::now());
+        Some(ClientMessage::Thumbnail { data: self.listing.thumbnail.clone() })
     }
 }
 

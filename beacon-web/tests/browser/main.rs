@@ -13,6 +13,8 @@ use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -145,6 +147,30 @@ fn wait_for(what: &str, stats: impl Fn() -> Stats, done: impl Fn(&Stats) -> bool
     }
 }
 
+/// What the server answers, head and body; bytes that are no text are replaced.
+fn get(stage: &Stage, path: &str) -> String {
+    let mut stream = TcpStream::connect(stage.signal.trim_start_matches("ws://")).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The one broadcast of the server's list, once it is as wanted.
+fn wait_until_listed(stage: &Stage, done: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let answer = get(stage, "/api/streams");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let list: Value = serde_json::from_str(body).unwrap();
+        if done(&list[0]) {
+            return list[0].clone();
+        }
+        assert!(Instant::now() < until, "{list}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// What one page has seen.
 #[derive(Debug, Deserialize)]
 struct Seen {
@@ -220,11 +246,21 @@ fn a_native_viewer_gets_its_bytes_from_pages() {
 fn a_page_publishes_to_native_viewers() {
     let stage = Stage::set();
     let track = json!({"id": 0, "kind": "video", "codec": "vp8", "width": 320, "height": 180});
-    let options = json!({"signal": stage.signal, "name": "test", "tracks": [track]}).to_string();
+    let listing = json!({"title": "From a page", "category": "Web", "tags": ["page"]});
+    let options = json!({
+        "signal": stage.signal, "name": "test", "tracks": [track], "title": "To begin with",
+        "listing": listing,
+    });
+    let options = options.to_string();
     let browser = Browser::start(&["publish", &options, "12"]);
     let (viewer, counts) = stage.watch(live());
     let of_viewer = || viewer.snapshot().stats;
     let stats = wait_for("segments of the page", of_viewer, |stats| stats.segments_delivered > 10);
+    let listed = wait_until_listed(&stage, |listed| listed["thumbnail"].is_string());
+    assert_eq!(listed["title"], listing["title"], "in place of what it said first");
+    assert_eq!((&listed["category"], &listed["tags"]), (&listing["category"], &listing["tags"]));
+    let picture = get(&stage, listed["thumbnail"].as_str().unwrap());
+    assert!(picture.contains("content-type: image/jpeg"), "{picture}");
     let published: Value = browser.finish();
     println!("{published:#}");
     assert_eq!(published["failed"], Value::Null);

@@ -65,6 +65,11 @@ window.publish = async options => {
     const keyframe = frame % 60 === 0;
     worker.postMessage({ type: 'write', object: { track: 0, pts: Math.round(frame++ * 1e6 / 30), keyframe, data } });
   }, 1000 / 30);
+  // Other words for lists, and a picture.
+  const canvas = new OffscreenCanvas(320, 180);
+  canvas.getContext('2d').fillRect(40, 40, 80, 80);
+  const file = await canvas.convertToBlob({ type: 'image/jpeg' });
+  worker.postMessage({ type: 'list', listing: { ...options.listing, thumbnail: new Uint8Array(await file.arrayBuffer()) } });
 };
 
 function count(seen, message) {

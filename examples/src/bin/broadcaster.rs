@@ -42,6 +42,8 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
+    listing: args::Listed,
+    #[command(flatten)]
     run: args::Run,
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<()> {
+    let listing = args.listing.read()?;
     let source = open_source(&args)?;
     let record = match &args.record {
         Some(path) => Some(Box::new(FileSink::create(path)?) as Box<dyn Sink>),
@@ -72,11 +75,16 @@ async fn run(args: Args) -> Result<()> {
     let edge = Edge::open(&args.signal, &args.run.ice)?;
     let (broadcast, driver) = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
         .config(config)
+        .report(!args.run.no_report)
         .code(RaptorQ::new())
         .publish(&args.name, source, record)?;
     let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };
     finish::say(format_args!("ticket {ticket}"));
     finish::say(format_args!("watch  viewer --signal {} --name {}", args.signal, args.name));
+    broadcast.list(listing);
+    if let Some(file) = args.listing.thumbnail {
+        tokio::spawn(args::follow(file, broadcast.lister()));
+    }
     let (stop, snapshots) = (broadcast.stopper(), broadcast.snapshots());
     finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await
 }

@@ -66,6 +66,7 @@ async fn run(args: Args) -> Result<()> {
         finish::say(format_args!(
             "join       {server}/watch?name=demo  (the page is a peer itself)"
         ));
+        finish::say(format_args!("dashboard  {server}/dashboard?name=demo  (the mesh as it is)"));
     }
     finish::say(format_args!("Ctrl-C ends everything\n"));
     let ended = watch_over(&mut peers, args.duration).await;
@@ -91,7 +92,9 @@ fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
         Ok(())
     };
     let links = args.max_links.to_string();
+    let listing = ["--title", "Demonstration", "--category", "Demo", "--tag", "this machine"];
     let origin = ["--source", &args.source, "--loop", "--max-links", &links];
+    let origin = [&origin[..], &listing].concat();
     start("broadcaster".into(), "broadcaster", &origin)?;
     for number in 1..=args.viewers {
         let sink = if number == 1 { format!("http:{}", args.http) } else { "null".into() };

@@ -73,6 +73,7 @@ async fn run(args: Args) -> Result<()> {
     let scheduler = policy::scheduler(args.scheduler, &config).context("no such scheduler")?;
     let beacon = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
         .config(config)
+        .report(!args.run.no_report)
         .scheduler(scheduler)
         .code(RaptorQ::new());
     let (watch, driver) = match (&args.ticket, &args.name) {

@@ -1,0 +1,29 @@
+import type { Broadcast, BroadcastState, SourceName } from './broadcast.js';
+import type { Stats } from './index.js';
+
+/**
+ * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" profile="live" max-links="8">`
+ *
+ * The person chooses camera, screen or test picture, microphone and quality, sees what is sent, and goes live. Without `name`
+ * they are asked for one. Events: `statechange`, `stats`, `peerevent`, with the value in `detail`. Parts: `stage`, `video`,
+ * `panel`.
+ */
+export class BeaconBroadcaster extends HTMLElement {
+  /** The running broadcast, or the last one; null before the first. */
+  readonly broadcast: Broadcast | null;
+  readonly video: HTMLVideoElement;
+  readonly state: BroadcastState | null;
+  readonly stats: Stats | null;
+  /** Shows a source, and broadcasts it if there is a broadcast. */
+  choose(source: SourceName): Promise<void>;
+  /** Goes live, with the camera when nothing else was chosen. */
+  start(): Promise<void>;
+  /** Ends the broadcast; what is captured stays on show. */
+  stop(): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'beacon-broadcaster': BeaconBroadcaster;
+  }
+}

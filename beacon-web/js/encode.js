@@ -1,0 +1,321 @@
+// Pictures and sound into encoded objects, in the engine's worker: a hidden tab does not slow it.
+import { draw } from './pattern.js';
+import { VIDEO, codecFor, record } from './codec.js';
+
+const FRAME_MS = 1000 / VIDEO.rate;
+/** A still screen gives no pictures: the last one is said again after so long, so that whoever comes sees something. */
+const REPEAT_MS = 200;
+/** Pictures in the encoder; when there are more, the next is left out rather than late. */
+const QUEUE_MAX = 3;
+/** From keyframe to keyframe, in microseconds: where viewers join, and go on after a loss. */
+const GROUP_US = { 'live': 2_000_000, 'low-latency': 500_000, 'ephemeral': 500_000 };
+/** Bits per second. */
+const SOUND_BITS = 96_000;
+/** Sound that is off its time by more than this is set right at once; less than that is the clocks' own jitter. */
+const SOUND_OFF_US = 25_000;
+/** How fast a source's delay is believed to grow, in microseconds per item: clocks drift. */
+const DRIFT_US = 2;
+/** A picture of another shape than before is another configuration. */
+const SHAPE = 0.02;
+
+/** Microseconds since 1970. */
+const now = () => (performance.timeOrigin + performance.now()) * 1000;
+
+/** The time of capture from a source's own clock: what arrived soonest after it counts. */
+class Clock {
+  #offset = Infinity;
+
+  /** @param {number} time of the source, in microseconds */
+  at(time) {
+    this.#offset = Math.min(this.#offset + DRIFT_US, now() - time);
+    return time + this.#offset;
+  }
+}
+
+export class Studio {
+  #tell;
+  #profile;
+  #quality;
+  /** Where objects go, once there is a broadcast. @type {{write: (object: any) => boolean, setTracks: (tracks: any[]) => void} | null} */
+  #peer = null;
+  #start = now();
+  /** @type {VideoEncoder | null} */
+  #encoder = null;
+  /** @type {AudioEncoder | null} */
+  #sound = null;
+  /** @type {any} */
+  #track = null;
+  /** Of the pictures that the encoder is set to, width / height. */
+  #shape = 0;
+  #size = { width: 0, height: 0 };
+  /** The last keyframe, as a pts; and one is wanted before its time. */
+  #keyAt = -Infinity;
+  #wanted = true;
+  #changing = false;
+  #last = 0;
+  /** @type {VideoFrame | null} */
+  #still = null;
+  #stillAt = 0;
+  /** Ends the source that runs. */
+  #stop = () => {};
+  #samples = { clock: new Clock(), next: 0 };
+  #canvas = new OffscreenCanvas(2, 2);
+  #clock = new Clock();
+  #closed = false;
+  #counts = { frames: 0, left: 0, refused: 0 };
+  #timer;
+
+  /**
+   * `tell` is given {type: 'tracks', tracks}, once at the start, and {type: 'refused', reason, cure}.
+   * @param {{profile?: string, quality: import('./broadcast.js').Quality, tell: (message: any) => void}} options
+   */
+  constructor({ profile = 'live', quality, tell }) {
+    this.#profile = profile;
+    this.#quality = quality;
+    this.#tell = tell;
+    this.#timer = setInterval(() => this.#repeat(), REPEAT_MS / 2);
+  }
+
+  /** Objects go to `peer` from now on. @param {any} peer */
+  publish(peer) {
+    this.#peer = peer;
+  }
+
+  /** Pictures encoded, left out because the encoder was behind, and refused by the engine; since the last call. */
+  counts() {
+    const counts = this.#counts;
+    this.#counts = { frames: 0, left: 0, refused: 0 };
+    return { ...counts, ...this.#size };
+  }
+
+  /** @param {import('./broadcast.js').Quality} quality */
+  setQuality(quality) {
+    this.#quality = quality;
+    this.#shape = 0;
+  }
+
+  /** Another source. @param {{source: string, readable?: ReadableStream<VideoFrame>, frames?: boolean}} picture */
+  picture({ source, readable }) {
+    this.#stop();
+    this.#clock = new Clock();
+    this.#stop = source === 'pattern' ? this.#pattern() : readable ? this.#read(readable) : () => {};
+    // Another picture altogether.
+    this.#wanted = true;
+  }
+
+  /** One picture, where the page has to hand them over one by one. @param {VideoFrame} frame */
+  frame(frame) {
+    this.#take(frame, this.#clock.at(frame.timestamp));
+  }
+
+  /** @param {MessagePort} port   blocks of samples from tap.js */
+  hear(port) {
+    port.onmessage = ({ data }) => this.#closed || this.#hear(data);
+  }
+
+  close() {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#stop();
+    this.#still?.close();
+    this.#still = null;
+    for (const encoder of [this.#encoder, this.#sound]) if (encoder && encoder.state !== 'closed') encoder.close();
+  }
+
+  // Pictures.
+
+  /** The test picture, drawn here. */
+  #pattern() {
+    const { height } = VIDEO.sizes[this.#quality], canvas = new OffscreenCanvas(Math.round(height * 16 / 9 / 2) * 2, height);
+    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { desynchronized: true, willReadFrequently: true }));
+    let timer = 0, number = 0, due = performance.now();
+    const once = () => {
+      const time = now();
+      draw(context, number++, time / 1000);
+      this.#take(new VideoFrame(canvas, { timestamp: Math.round(time), duration: Math.round(FRAME_MS * 1000) }), time);
+      // A picture that is late is not made up for.
+      due = Math.max(due + FRAME_MS, performance.now() - FRAME_MS);
+      timer = setTimeout(once, due - performance.now());
+    };
+    once();
+    return () => clearTimeout(timer);
+  }
+
+  /** @param {ReadableStream<VideoFrame>} readable */
+  #read(readable) {
+    const reader = readable.getReader();
+    let over = false;
+    (async () => {
+      for (;;) {
+        const { value: frame, done } = await reader.read();
+        if (done) return;
+        if (over) frame.close();
+        else this.#take(frame, this.#clock.at(frame.timestamp));
+      }
+    })().catch(() => { /* the page tells when a source ends */ });
+    return () => {
+      over = true;
+      reader.cancel().catch(() => {});
+    };
+  }
+
+  /** @param {VideoFrame} frame @param {number} captured */
+  #take(frame, captured) {
+    if (this.#closed) return frame.close();
+    this.#still?.close();
+    this.#still = frame;
+    this.#stillAt = performance.now();
+    this.#encode(captured);
+  }
+
+  #repeat() {
+    if (this.#still && performance.now() - this.#stillAt > REPEAT_MS) {
+      this.#stillAt = performance.now();
+      this.#encode(now());
+    }
+  }
+
+  /** Encodes the picture that is held. @param {number} captured */
+  #encode(captured) {
+    const still = /** @type {VideoFrame} */ (this.#still);
+    // Times count from the start, and only ever up.
+    const pts = Math.max(Math.round(captured - this.#start), this.#last + 1000);
+    const since = pts - this.#keyAt, group = GROUP_US[this.#profile];
+    const shape = still.displayWidth / still.displayHeight, other = Math.abs(this.#shape / shape - 1) > SHAPE;
+    // Not soon after a keyframe: viewers take the next one that comes after the news for the first of the new configuration.
+    if (other && !this.#changing && since > group / 2) this.#change(shape);
+    const encoder = this.#encoder;
+    if (!encoder || encoder.state !== 'configured') return;
+    if (encoder.encodeQueueSize > QUEUE_MAX) {
+      this.#counts.left += 1;
+      return;
+    }
+    const keyFrame = !other && !this.#changing && (this.#wanted || since >= group - FRAME_MS * 500);
+    this.#last = pts;
+    if (keyFrame) {
+      this.#keyAt = pts;
+      this.#wanted = false;
+    }
+    const frame = this.#sized(still, pts);
+    encoder.encode(frame, { keyFrame });
+    frame.close();
+    this.#counts.frames += 1;
+  }
+
+  /** The picture at its size and time, whole and in the middle. @param {VideoFrame} frame @param {number} timestamp */
+  #sized(frame, timestamp) {
+    const { width, height } = this.#size, { displayWidth: wide, displayHeight: high } = frame;
+    if (wide === width && high === height) return new VideoFrame(frame, { timestamp });
+    const canvas = this.#canvas, scale = Math.min(width / wide, height / high), [w, h] = [wide * scale, high * scale];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false, willReadFrequently: true }));
+    if (Math.abs(w - width) > 2 || Math.abs(h - height) > 2) context.clearRect(0, 0, width, height);
+    context.drawImage(frame, (width - w) / 2, (height - h) / 2, w, h);
+    return new VideoFrame(canvas, { timestamp });
+  }
+
+  /** Turns to pictures of this shape. @param {number} shape */
+  async #change(shape) {
+    this.#changing = true;
+    try {
+      await this.#configure(shape);
+    } catch (error) {
+      this.#tell({ type: 'refused', reason: error.message, cure: 'Choose another quality, or use a current browser.' });
+    }
+    this.#changing = false;
+    if (this.#still && !this.#closed) this.#encode(now());
+  }
+
+  /** An encoder for pictures of this shape. @param {number} shape */
+  async #configure(shape) {
+    const config = await codecFor(shape, this.#quality);
+    if (this.#closed) return;
+    const before = this.#encoder;
+    this.#encoder = null;
+    // What is in it still goes out under the old configuration.
+    if (before?.state === 'configured') await before.flush().catch(() => {});
+    if (before && before.state !== 'closed') before.close();
+    if (this.#closed) return;
+    const encoder = new VideoEncoder({
+      output: (chunk, about) => encoder === this.#encoder || this.#encoder === null ? this.#encoded(chunk, about) : undefined,
+      error: error => {
+        if (encoder !== this.#encoder) return;
+        this.#tell({ type: 'refused', reason: `The video encoder failed: ${error.message}.`, cure: 'Choose a lower quality and start again.' });
+      },
+    });
+    encoder.configure(config);
+    this.#size = { width: config.width, height: config.height };
+    this.#shape = shape;
+    this.#wanted = true;
+    this.#encoder = encoder;
+  }
+
+  /** @param {EncodedVideoChunk} chunk @param {EncodedVideoChunkMetadata | undefined} about */
+  #encoded(chunk, about) {
+    const keyframe = chunk.type === 'key';
+    if (about?.decoderConfig) this.#announce(about.decoderConfig);
+    const data = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(data);
+    this.#write({ track: 0, pts: chunk.timestamp, captured: Math.round(this.#start + chunk.timestamp), keyframe, data });
+  }
+
+  #announce(decoder) {
+    const { codec, config } = record(decoder);
+    const track = {
+      id: 0, kind: 'video', codec, config, ...this.#size, bitrate: VIDEO.sizes[this.#quality].bitrate, name: `${this.#size.height}p`,
+    };
+    const before = this.#track;
+    this.#track = track;
+    const same = before && ['codec', 'width', 'height', 'bitrate'].every(key => before[key] === track[key])
+      && String(before.config) === String(config);
+    if (same) return;
+    const tracks = [track, { id: 1, kind: 'audio', codec: 'opus', rate: 48_000, channels: 2, bitrate: SOUND_BITS, name: '' }];
+    if (!this.#peer) return this.#tell({ type: 'tracks', tracks });
+    try {
+      this.#peer.setTracks(tracks);
+    } catch { /* it has ended, and says so itself */ }
+  }
+
+  #write(object) {
+    if (!this.#peer || this.#peer.write(object)) return;
+    this.#counts.refused += 1;
+    if (object.track === 0) this.#wanted = true;
+  }
+
+  // Sound.
+
+  /** @param {{end: number, rate: number, data: Float32Array<ArrayBuffer>}} block */
+  #hear({ end, rate, data }) {
+    const length = data.length / 2, clock = this.#samples;
+    const captured = clock.clock.at(end * 1e6 / rate) - length * 1e6 / rate - this.#start;
+    // Blocks follow each other without a seam, as long as that is about right. What is too early is left out, what is too
+    // late leaves a hole; the encoder counts samples, so it begins anew.
+    if (captured < clock.next - SOUND_OFF_US || captured < 0) return;
+    if (captured > clock.next + SOUND_OFF_US) {
+      this.#sound?.flush().catch(() => {});
+      clock.next = Math.max(captured, clock.next);
+    }
+    const timestamp = Math.round(clock.next);
+    clock.next += length * 1e6 / rate;
+    this.#sound ??= this.#soundEncoder(rate);
+    if (this.#sound.state !== 'configured') return;
+    const samples = new AudioData({ format: 'f32-planar', sampleRate: rate, numberOfFrames: length, numberOfChannels: 2, timestamp, data });
+    this.#sound.encode(samples);
+    samples.close();
+  }
+
+  /** @param {number} sampleRate */
+  #soundEncoder(sampleRate) {
+    const encoder = new AudioEncoder({
+      output: chunk => {
+        const data = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(data);
+        const pts = Math.max(0, chunk.timestamp), duration = chunk.duration ?? 20_000;
+        this.#write({ track: 1, pts, duration, captured: Math.round(this.#start + pts), keyframe: true, data });
+      },
+      error: error => this.#tell({ type: 'mute', reason: `The sound encoder failed: ${error.message}.` }),
+    });
+    encoder.configure({ codec: 'opus', sampleRate, numberOfChannels: 2, bitrate: SOUND_BITS });
+    return encoder;
+  }
+}

@@ -1,0 +1,89 @@
+// The engine as a page has it: a worker, and the page's end of its connections.
+import init, { Connector } from './beacon.js';
+
+const STATS_MS = 1000;
+/** How long a peer gets to say goodbye. */
+const GOODBYE_MS = 500;
+
+/** @type {Promise<WebAssembly.Module> | undefined} */
+let compiled;
+
+/** The engine, compiled once for the page and its workers. */
+export function engine() {
+  compiled ??= (async () => {
+    const response = await fetch(new URL('./beacon_bg.wasm', import.meta.url));
+    if (!response.ok) throw new Error(`beacon_bg.wasm: the server says ${response.status}`);
+    const typed = response.headers.get('content-type')?.startsWith('application/wasm');
+    const module = typed ? await WebAssembly.compileStreaming(response)
+      : await WebAssembly.compile(await response.arrayBuffer());
+    await init({ module_or_path: module });
+    return module;
+  })();
+  compiled.catch(() => { compiled = undefined; });
+  return compiled;
+}
+
+/** A worker with its Connector, from the first message to the goodbye. */
+export class Peer {
+  #worker;
+  #connector;
+  #asking;
+
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {object} message                 the first one: 'watch' or 'publish', see worker.js
+   * @param {{iceServers?: RTCIceServer[], take: (data: any) => void, failed: (cause: string) => void}} page
+   * @param {any[]} transfer                 of the first message
+   */
+  constructor(module, message, { iceServers, take, failed }, transfer = []) {
+    const { port1: port, port2 } = new MessageChannel();
+    this.#connector = new Connector(port2, iceServers);
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+    this.#worker = worker;
+    worker.onmessage = ({ data }) => take(data);
+    worker.onerror = event => failed(`The engine failed: ${event.message || 'its worker did not load'}.`);
+    worker.postMessage({ ...message, port, module }, [port, ...transfer]);
+    this.#asking = setInterval(() => worker.postMessage({ type: 'stats' }), STATS_MS);
+  }
+
+  /** @param {object} message @param {any[]} transfer */
+  post(message, transfer = []) {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  /** Counters are asked for no more. */
+  rest() {
+    clearInterval(this.#asking);
+  }
+
+  /** Ends it, with a goodbye; nothing more is heard of it. */
+  end() {
+    const worker = this.#worker;
+    this.rest();
+    const gone = () => {
+      worker.terminate();
+      this.#connector.close();
+    };
+    const late = setTimeout(gone, GOODBYE_MS);
+    worker.onmessage = ({ data }) => {
+      if (!data.messages?.some(message => message.type === 'end')) return;
+      clearTimeout(late);
+      worker.onmessage = null;
+      // Goodbyes are on their way over channels that this page may keep.
+      setTimeout(gone, GOODBYE_MS / 10);
+    };
+    worker.onerror = null;
+    worker.postMessage({ type: 'stop' });
+  }
+}
+
+/** The signaling server that serves the page. */
+export function signalOf({ protocol, host }) {
+  return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}/ws`;
+}
+
+/** @param {string} text */
+export function sentence(text) {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}

@@ -1,0 +1,114 @@
+// node broadcast.mjs URL FOLDER        one page broadcasts and changes its source, another plays; prints what was seen
+// node broadcast.mjs URL readme PAGE…  the pages of a README, as files: the one that broadcasts first, then those that play
+import { readFile } from 'node:fs/promises';
+import { launch, pictures, playing } from './chromium.mjs';
+
+const [url, what, ...files] = process.argv.slice(2);
+const { browser, errors, open } = await launch(url);
+
+/** What a player is at. */
+const look = page => page.evaluate(async () => {
+  const { age } = await import('/pattern.js');
+  const { video, state, watch } = document.querySelector('beacon-player');
+  const quality = video.getVideoPlaybackQuality();
+  return {
+    time: video.currentTime,
+    frames: quality.totalVideoFrames - quality.droppedVideoFrames,
+    audio: video.webkitAudioDecodedByteCount,
+    width: video.videoWidth,
+    height: video.videoHeight,
+    state: state.name,
+    codecs: watch.tracks.map(track => track.codec),
+    age: age(video, new OffscreenCanvas(2, 2)),
+  };
+});
+
+/** Waits until a player has gone on by so many pictures. */
+async function goesOn(page, count) {
+  await page.evaluate(() => {
+    const { video } = document.querySelector('beacon-player');
+    const shown = () => video.getVideoPlaybackQuality().totalVideoFrames;
+    window.mark = { time: video.currentTime, frames: shown() };
+    window.gone = () => video.currentTime > window.mark.time + 1 ? shown() - window.mark.frames : 0;
+  });
+  await page.waitForFunction(count => window.gone() >= count, count);
+}
+
+const state = page => page.evaluate(() => document.querySelector('beacon-broadcaster').state);
+const named = (page, name) => page.waitForFunction(name => document.querySelector('beacon-broadcaster').state?.name === name, name);
+
+async function scenes(folder) {
+  const caster = await open('/broadcast?name=test&quality=360p&heading=A%20test&category=Demo&tags=page,%20live');
+  await pictures(caster, folder, 'broadcast-before');
+  await caster.getByText('Test picture').click();
+  await caster.getByRole('button', { name: 'Go live' }).click();
+  await named(caster, 'live');
+  const link = await caster.getByLabel('Link for viewers').inputValue();
+  const viewer = await playing(await open(link.slice(url.length)));
+  await goesOn(viewer, 30);
+  await caster.waitForFunction(async () => {
+    const [stream] = await (await fetch('/api/streams')).json();
+    window.listed = stream;
+    return Boolean(stream.thumbnail);
+  }, null, { timeout: 60_000 });
+  const listed = await caster.evaluate(async () => {
+    const image = new Image();
+    image.src = window.listed.thumbnail;
+    await image.decode();
+    const { title, category, tags } = window.listed;
+    return [title, category, ...tags, `${image.naturalWidth} × ${image.naturalHeight}`];
+  });
+  const seen = { listed, pattern: await look(viewer) };
+
+  await caster.getByText('Camera').click();
+  await caster.getByRole('button', { name: 'Microphone is off' }).click();
+  await caster.getByRole('button', { name: 'Microphone is on' }).waitFor();
+  await viewer.waitForFunction(() => window.gone() > 120);
+  seen.camera = await look(viewer);
+  await caster.getByText('Screen').click();
+  await goesOn(viewer, 60);
+  seen.screen = await look(viewer);
+  await caster.getByLabel('Quality').selectOption('720p');
+  await viewer.waitForFunction(() => document.querySelector('beacon-player').video.videoHeight === 720);
+  await goesOn(viewer, 30);
+  seen.larger = await look(viewer);
+  await pictures(caster, folder, 'broadcast');
+  const live = await state(caster);
+
+  // Another one of that name, and one that may not use the camera.
+  const second = await open('/broadcast?name=test&source=pattern');
+  await second.getByRole('button', { name: 'Go live' }).click();
+  await named(second, 'refused');
+  const taken = await state(second);
+  const refusing = await open('/broadcast?name=other', page => page.addInitScript(() => {
+    navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };
+  }));
+  await refusing.getByRole('button', { name: 'Go live' }).click();
+  await refusing.getByText('This page may not use the camera.').waitFor();
+  const cure = await refusing.locator('#cure').textContent();
+
+  await caster.getByRole('button', { name: 'End the broadcast' }).click();
+  await viewer.waitForFunction(() => document.querySelector('beacon-player').state?.name === 'ended');
+  return { ...seen, live, taken, cure, errors };
+}
+
+async function readme() {
+  const show = async (file, at) => open(`/readme/${at}`, async page => page.route(`**/readme/${at}`, async route =>
+    route.fulfill({ contentType: 'text/html', body: await readFile(file, 'utf8') })));
+  const caster = await show(files[0], 0);
+  await caster.getByRole('button', { name: 'Go live' }).click();
+  await caster.getByText(/^Live/).first().waitFor();
+  const played = [];
+  for (const [at, file] of files.slice(1).entries()) {
+    const viewer = await playing(await show(file, at + 1));
+    await goesOn(viewer, 30);
+    played.push(await look(viewer));
+  }
+  return { played, errors };
+}
+
+try {
+  console.log(JSON.stringify(what === 'readme' ? await readme() : await scenes(what)));
+} finally {
+  await browser.close();
+}
