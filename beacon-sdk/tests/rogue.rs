@@ -5,7 +5,7 @@
 mod rogue;
 
 use beacon_sdk::engine::Parts;
-use beacon_sdk::media::{Description, Playout};
+use beacon_sdk::media::{Description, Manifest, Playout};
 use beacon_sdk::plugin::{MeshView, Plan, Scheduler};
 use beacon_sdk::policy::PushPull;
 use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Status};
@@ -63,6 +63,32 @@ fn a_description_that_comes_again_is_free_and_an_old_one_is_not() {
         rogue.describe(&old);
     }
     assert!(!rogue.up, "each costs the check of a signature");
+}
+
+#[test]
+fn a_new_configuration_is_told_with_its_first_segment() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    rogue.publish(manifest(0, &OBJECT), &OBJECT);
+    assert!(matches!(rogue.playout()[..], [Playout::Tracks(_), Playout::Segment { .. }]));
+    let mut track = description().tracks[0].clone();
+    track.config = vec![9; 9].into();
+    rogue.describe(&Description { revision: 1, tracks: vec![track.clone()], ..description() });
+    // Cut before the news and come after it.
+    let later = |seq, group_start| {
+        let mut manifest = manifest(seq, &OBJECT);
+        manifest.start += u64::from(seq) * 40;
+        manifest.group_start = group_start;
+        manifest
+    };
+    rogue.publish(later(1, false), &OBJECT);
+    assert!(matches!(rogue.playout()[..], [Playout::Segment { .. }]));
+    rogue.publish(Manifest { revision: 1, ..manifest(2, &OBJECT) }, &OBJECT);
+    let played = rogue.playout();
+    let [Playout::Tracks(tracks), Playout::Segment { .. }] = &played[..] else {
+        panic!("{played:?}")
+    };
+    assert_eq!(tracks[..], [track]);
 }
 
 #[test]

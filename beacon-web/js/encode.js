@@ -182,7 +182,7 @@ export class Studio {
     const pts = Math.max(Math.round(captured - this.#start), this.#last + 1000);
     const since = pts - this.#keyAt, group = GROUP_US[this.#profile];
     const shape = still.displayWidth / still.displayHeight, other = Math.abs(this.#shape / shape - 1) > SHAPE;
-    // Not soon after a keyframe: viewers take the next one that comes after the news for the first of the new configuration.
+    // Not soon after a keyframe: each costs as much as several pictures.
     if (other && !this.#changing && since > group / 2) this.#change(shape);
     const encoder = this.#encoder;
     if (!encoder || encoder.state !== 'configured') return;

@@ -44,9 +44,10 @@ pub(super) struct Player {
     cursors: Vec<Cursor>,
     revision: Option<u32>,
     told: Option<u32>,
-    /// Video tracks, as a set, whose configuration is another one from their next group on. What
-    /// was cut under the one before may still be on its way.
+    /// Video tracks, as a set, that are configured anew, and the revision that says so. What was
+    /// cut under an earlier one may still be on its way.
     changed: u64,
+    changed_at: u32,
     /// The tracks that were told, as a set.
     known: u64,
     started: Option<Instant>,
@@ -68,6 +69,7 @@ impl Player {
             revision: None,
             told: None,
             changed: 0,
+            changed_at: 0,
             known: 0,
             started: None,
             start_us: 0,
@@ -91,6 +93,7 @@ impl Player {
                 Some(cursor) => {
                     if track.is_video() && cursor.track != *track && self.told.is_some() {
                         self.changed |= 1 << track.id.get();
+                        self.changed_at = description.revision;
                     }
                     cursor.track = track.clone();
                 }
@@ -244,8 +247,9 @@ impl Player {
             }
             Step::Gap(..) => false,
             Step::Deliver(_, id) => {
-                let starts = |content: &super::content::Content| content.manifest.group_start;
-                self.changed >> id.track.get() & 1 == 1 && store.content(*id).is_some_and(starts)
+                let content = store.content(*id);
+                self.changed >> id.track.get() & 1 == 1
+                    && content.is_some_and(|content| content.manifest.revision >= self.changed_at)
             }
         }
     }
