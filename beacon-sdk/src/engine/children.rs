@@ -53,6 +53,8 @@ struct Child {
     weight: u8,
     /// Under notice until then.
     notice: Option<Instant>,
+    /// Nothing has been heard of it for a while: it is served on, and its place is free.
+    silent: bool,
     /// It takes segments captured from then on, and before then.
     from: Instant,
     until: Instant,
@@ -61,6 +63,11 @@ struct Child {
 impl Child {
     fn leaving(&self) -> bool {
         self.until != Instant::NEVER
+    }
+
+    /// It has a place.
+    fn stays(&self) -> bool {
+        self.notice.is_none() && !self.silent
     }
 }
 
@@ -131,7 +138,7 @@ impl Children {
     pub(super) fn shed(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
         let mut shed = Vec::new();
         loop {
-            let staying = |s: &Vec<Child>| s.iter().filter(|c| c.notice.is_none()).count();
+            let staying = |s: &Vec<Child>| s.iter().filter(|c| c.stays()).count();
             let all: usize = self.stripes.iter().map(staying).sum();
             let over = |stripe: u8, count: usize| {
                 count > self.limit(stripe)
@@ -154,7 +161,7 @@ impl Children {
 
     /// Whether another child finds an empty place.
     fn room(&self, stripe: u8) -> bool {
-        let staying = |child: &&Child| child.notice.is_none();
+        let staying = |child: &&Child| child.stays();
         let Some(children) = self.stripes.get(usize::from(stripe)) else { return false };
         let all: usize = self.stripes.iter().map(|s| s.iter().filter(staying).count()).sum();
         (self.fanout.is_some() || all < usize::from(self.own.slots))
@@ -196,7 +203,8 @@ impl Children {
             (child.weight, child.from, child.until) = (weight, from, Instant::NEVER);
             return Place::Taken;
         }
-        let newcomer = Child { key, weight, notice: None, from, until: Instant::NEVER };
+        let (notice, silent, until) = (None, false, Instant::NEVER);
+        let newcomer = Child { key, weight, notice, silent, from, until };
         if self.room(stripe) {
             self.stripes[usize::from(stripe)].push(newcomer);
             return Place::Taken;
@@ -223,6 +231,17 @@ impl Children {
                 new |= child.weight != capacity.weight(stripe);
                 child.weight = capacity.weight(stripe);
             }
+        }
+        new
+    }
+
+    /// Says of every child whether it is silent; whether that is news.
+    pub(super) fn listen(&mut self, silent: impl Fn(PeerKey) -> bool) -> bool {
+        let mut new = false;
+        for child in self.stripes.iter_mut().flatten() {
+            let silent = silent(child.key);
+            new |= child.silent != silent;
+            child.silent = silent;
         }
         new
     }
@@ -348,6 +367,20 @@ mod tests {
         children.abandon(1, PeerKey(1));
         assert_eq!(children.bar(2), 0);
         assert_eq!(Children::new(9, None, Capacity::of(0, 0, 8)).bar(0), CLOSED);
+    }
+
+    #[test]
+    fn a_silent_childs_place_is_free_until_it_is_heard_again() {
+        let mut children = origin(1);
+        assert_eq!(children.adopt(1, PeerKey(1), (9, ALL), NOW), Place::Taken);
+        assert_eq!(children.bar(1), 18);
+        assert!(children.listen(|key| key == PeerKey(1)));
+        assert_eq!(children.bar(1), 0);
+        assert_eq!(children.adopt(1, PeerKey(2), (1, ALL), NOW), Place::Taken);
+        assert_eq!(children.of(1).count(), 2, "it may have been the network");
+        assert!(children.listen(|_| false));
+        assert!(!children.listen(|_| false));
+        assert_eq!(children.shed(NOW), [(1, PeerKey(2))], "the weaker makes room");
     }
 
     #[test]

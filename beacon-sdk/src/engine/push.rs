@@ -207,6 +207,16 @@ impl Engine {
         }
     }
 
+    /// The places of children who have been silent for half of what it takes to be lost are free:
+    /// a quiet one has been pinged by then, and a stripe whose children have all died has no time.
+    pub(super) fn free_silent_places(&mut self) {
+        let (peers, since) = (&self.peers, self.now - self.config.silence / 2);
+        let silent = |key| peers.get(key).is_none_or(|peer| peer.heard <= since);
+        if self.feeds.children.listen(silent) {
+            self.tell_soon();
+        }
+    }
+
     pub(super) fn on_refuse(&mut self, from: PeerKey, stripe: u8, reason: RefuseReason) {
         if stripe >= self.feeds.count() {
             return self.odd(from);

@@ -42,6 +42,7 @@ impl Engine {
         self.playable = Instant::ZERO;
         self.check_links();
         self.end_notices();
+        self.free_silent_places();
         self.watch_uplink();
         self.make_room();
         self.seek_links();
