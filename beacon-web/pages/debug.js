@@ -72,6 +72,7 @@ const TOLD = {
     if (!run) return;
     const seconds = sight.now_us / 1e6;
     if (seconds > run.seconds) sample(sight, seconds);
+    else for (const peer of sight.peers) peer.rates = run.before.get(peer.number)?.rates;
     Object.assign(run, { sight, seconds, ended, heard: performance.now() });
     put(at('clock'), `${clock(seconds)} of ${clock(end / 1000)}`);
     at('clock').dataset.seconds = String(seconds);

@@ -34,8 +34,11 @@ async function look() {
 try {
   const page = await open('/debug');
   const field = (name, value) => page.locator(`[name="${name}"]`).fill(String(value));
-  const viewers = async condition => {
-    await page.waitForFunction(`(count => ${condition})(Number(document.querySelector('#viewers').textContent))`, null, PATIENCE);
+  const viewers = async (least, most) => {
+    await page.waitForFunction(([least, most]) => {
+      const count = Number(document.querySelector('#viewers').textContent);
+      return count >= least && count <= most;
+    }, [least, most], PATIENCE);
     return Number(await page.locator('#viewers').innerText());
   };
   await page.locator('#start:enabled').waitFor();
@@ -65,9 +68,9 @@ try {
   await page.locator('#pause').click();
 
   await page.locator('#kill').click();
-  seen.killed = await viewers('count < 12');
+  seen.killed = await viewers(1, 11);
   await page.locator('#crowd').click();
-  seen.crowded = await viewers('count > 9');
+  seen.crowded = await viewers(10, 200);
   await field('loss', 2);
   await page.locator('#lose').click();
   await page.locator('[data-speed="Infinity"]').click();
