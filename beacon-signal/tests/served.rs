@@ -30,6 +30,8 @@ fn build(name: &str) -> PathBuf {
     }
     fs::write(folder.join("beacon.js"), "export default 0;").unwrap();
     fs::write(folder.join("beacon_bg.wasm"), "\0asm").unwrap();
+    fs::write(folder.join("lab.js"), "export default 0;").unwrap();
+    fs::write(folder.join("lab_bg.wasm"), "\0asm").unwrap();
     folder
 }
 

@@ -3,9 +3,10 @@
 //! A [`Plan`](plan::Plan) says who watches over which links; [`world::run`] plays it out
 //! with integer time, a total order of events and one seeded stream of random numbers per peer and
 //! purpose; a [`Report`](report::Report) says what came of it. The same plan and seed give the same
-//! [`hash`](report::Report::hash) in every build and on every platform.
+//! [`hash`](report::Report::hash) in every build and on every platform. Who wants to look on, or to
+//! step in, plays it out bit by bit with a [`World`](world::World).
 //!
-//! A [`Sweep`](sweep::Sweep) plays a plan with every combination of a few settings and several
+//! A sweep (feature `program`) plays a plan with every combination of a few settings and several
 //! seeds, and sums up what came of it as tables and figures.
 //!
 //! [`bound`] holds what no live stream over its viewers can beat, as formulas: every report
@@ -17,8 +18,11 @@ mod draw;
 mod meter;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "program")]
 pub mod plot;
 pub mod report;
+#[cfg(feature = "program")]
 pub mod sweep;
+#[cfg(feature = "program")]
 pub mod table;
 pub mod world;

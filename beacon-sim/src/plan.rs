@@ -325,6 +325,8 @@ pub enum What {
         /// Seconds.
         over_s: f64,
     },
+    /// From here on the network loses this percentage of frames, as [`Network::loss`].
+    Loss(f64),
 }
 
 /// How finely time is cut.
@@ -370,6 +372,13 @@ pub enum PlanError {
     /// A matrix of delays that is not one.
     #[error("latency matrix {0}: {1}")]
     Matrix(PathBuf, String),
+}
+
+impl Event {
+    /// Nanoseconds from the start.
+    pub(crate) fn at_ns(&self) -> u64 {
+        (self.at_s * 1e9) as u64
+    }
 }
 
 impl Plan {
@@ -442,6 +451,14 @@ impl Plan {
             ((1.0..=100.0).contains(&network.loss_burst), "network.loss_burst", "1 to 100"),
             ((0.0..=1000.0).contains(&network.jitter_ms), "network.jitter_ms", "0 to 1000"),
             ((1..=10_000).contains(&network.queue_ms), "network.queue_ms", "1 to 10000"),
+            (
+                self.event.iter().all(|event| match event.what {
+                    What::Loss(percent) => (0.0..=50.0).contains(&percent),
+                    _ => true,
+                }),
+                "event.loss",
+                "0 to 50 percent",
+            ),
             (self.churn.goodbye <= 100, "churn.goodbye", "0 to 100 percent"),
             ((0.0..=3600.0).contains(&self.churn.arrive_s), "churn.arrive_s", "0 to 3600"),
             ((1..=256).contains(&self.grain.burst), "grain.burst", "1 to 256"),

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const CONTINUITY_MS: [u64; 4] = [800, 2000, 4000, 10_000];
 /// The histogram's range, in ms: no plan waits longer for a segment.
 const HISTOGRAM_MS: usize = 65_536;
+/// Delays that are kept for who looks next.
+const RECENT_MAX: usize = 65_536;
 
 /// Counts per millisecond; exact, whatever the number of samples.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct Tally {
     /// Segments in time and due, and the access class, per viewer that has gone or stayed to the
     /// end.
     pub(crate) viewers: Vec<(u32, u32, usize)>,
+    /// Delays of what was due since somebody looked last, ms, `None` for what never came; for those who look.
+    pub(crate) recent: Option<Vec<Option<u64>>>,
 }
 
 impl Tally {
@@ -70,6 +74,13 @@ impl Tally {
         self.delays.record(ms);
         for (within, limit) in self.within.iter_mut().zip(CONTINUITY_MS) {
             *within += u64::from(ms <= limit);
+        }
+    }
+
+    /// The same, measured or not.
+    pub(crate) fn look(&mut self, delay: Option<u64>) {
+        if let Some(recent) = self.recent.as_mut().filter(|recent| recent.len() < RECENT_MAX) {
+            recent.push(delay.map(|delay| delay / 1000));
         }
     }
 

@@ -9,11 +9,11 @@ const WHOLE = [1, 2, 5].flatMap(step => [1, 10, 100, 1000, 10_000].map(ten => st
 /**
  * A chart: where, what of each sample, with which colour, and in words.
  * @typedef {{id: string, lines: {of: (sample: any) => number | null, label: string, colour: string, fill?: boolean, bars?: boolean}[],
- *   counts?: boolean, value: (number: number) => string, words: (samples: any[]) => string}} Kind
+ *   counts?: boolean, most?: number, value: (number: number) => string, words: (samples: any[]) => string}} Kind
  */
 
 /** @type {Kind[]} */
-const KINDS = [
+export const KINDS = [
   {
     id: 'plot-viewers',
     lines: [{ of: sample => sample.viewers, label: 'Viewers', colour: '--peers', fill: true }],
@@ -61,9 +61,15 @@ export class Charts {
   #plots = new Map();
   /** @type {any[]} */
   #samples = [];
+  #kinds;
+  #clock;
 
-  /** Null when this build has none. @returns {Promise<Charts | null>} */
-  static async load() {
+  /**
+   * Null when this build has none.
+   * @param {Kind[]} kinds @param {Clock} clock   how times are written
+   * @returns {Promise<Charts | null>}
+   */
+  static async load(kinds = KINDS, clock = DAYTIME) {
     try {
       // Named by a variable: what may be missing is no part of what a checker looks for.
       const module = './charts/uplot.js';
@@ -75,27 +81,29 @@ export class Charts {
       // Before the page's own, which have the last word.
       document.head.prepend(style);
       await styled;
-      return new Charts(uPlot);
+      return new Charts(uPlot, kinds, clock);
     } catch {
       return null;
     }
   }
 
-  constructor(uPlot) {
+  constructor(uPlot, kinds, clock) {
     this.#uPlot = uPlot;
+    this.#kinds = kinds;
+    this.#clock = clock;
     // Canvases know nothing of themes.
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#redraw());
     const sizes = new ResizeObserver(entries => entries.forEach(({ target, contentRect }) => {
       if (contentRect.width) this.#plots.get(target.id)?.setSize({ width: Math.floor(contentRect.width), height: HEIGHT });
     }));
-    for (const { id } of KINDS) sizes.observe(/** @type {Element} */ (document.getElementById(id)));
+    for (const { id } of kinds) sizes.observe(/** @type {Element} */ (document.getElementById(id)));
   }
 
   /** @param {any[]} samples */
   show(samples) {
     if (!samples.length) return;
     this.#samples = samples;
-    for (const kind of KINDS) {
+    for (const kind of this.#kinds) {
       const place = /** @type {HTMLElement} */ (document.getElementById(kind.id));
       place.role = 'img';
       place.ariaLabel = `Chart of the last ${plural(Math.max(1, Math.round((samples.at(-1).at - samples[0].at) / 60)), 'minute')}: ${kind.words(samples)}`;
@@ -113,7 +121,7 @@ export class Charts {
   }
 
   /** @param {Kind} kind */
-  #plot({ lines, value, counts }, place, data) {
+  #plot({ lines, value, counts, most }, place, data) {
     const css = getComputedStyle(document.documentElement), colour = name => css.getPropertyValue(name).trim();
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: colour('--soft'), font, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
@@ -127,13 +135,13 @@ export class Charts {
       height: HEIGHT,
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       legend: { live: true },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, counts ? 4 : 1)] } },
+      scales: { y: { range: (_, low, high) => [0, most ?? Math.max(high * 1.15, counts ? 4 : 1)] } },
       axes: [
-        { ...axis, size: 34, grid: { show: false }, space: 105, values: (_, ticks) => ticks.map(minute) },
+        { ...axis, size: 34, grid: { show: false }, space: 105, values: (_, ticks) => ticks.map(this.#clock.tick) },
         { ...axis, size: 74, space: 44, ...counts ? { incrs: WHOLE } : {}, values: (_, ticks) => ticks.map(value) },
       ],
       series: [
-        { label: 'Time', value: (_, at) => at ? time(at) : '–' },
+        { label: 'Time', value: (_, at) => at ? this.#clock.time(at) : '–' },
         ...lines.map(line => ({
           label: line.label,
           stroke: colour(line.colour),
@@ -150,3 +158,5 @@ export class Charts {
 
 const time = at => new Date(at * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const minute = at => new Date(at * 1000).toLocaleTimeString([], at % 60 ? { hour: '2-digit', minute: '2-digit', second: '2-digit' } : { hour: '2-digit', minute: '2-digit' });
+/** @typedef {{time: (seconds: number) => string, tick: (seconds: number) => string}} Clock */
+const DAYTIME = { time, tick: minute };

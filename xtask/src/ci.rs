@@ -77,6 +77,7 @@ const WASM: &[(&str, &[&str])] = &[
     ("beacon-mux", &["--no-default-features"]),
     ("beacon-transport-webrtc", &[]),
     ("beacon-web", &["--features", "conformance"]),
+    ("beacon-sim", &["--no-default-features"]),
 ];
 
 fn fmt() -> Result<String, String> {

@@ -11,7 +11,7 @@ pub(crate) const HELP: &str = "
 Usage: cargo xtask web [--tests]
 
 Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, the
-files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
+same of the laboratory in pages (lab.js and so on; the page /debug alone loads it), the files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
 it. Installs nothing but the Rust target wasm32-unknown-unknown. Where npm is, it fetches what the dashboard draws with into
 beacon-web/charts; elsewhere the dashboard shows tables. Prints the size of the WebAssembly.
 
@@ -19,6 +19,9 @@ beacon-web/charts; elsewhere the dashboard shows tables. Prints the size of the 
 ";
 
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What is compiled, and the name of the module that comes of it.
+const MODULES: &[(&str, &str)] = &[("beacon-web", "beacon"), ("beacon-web-lab", "lab")];
 
 /// One way to build.
 struct Build<'a> {
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 /// Builds what the tests in Chromium load.
 pub(crate) fn for_tests() -> Result<String, String> {
     let folder = target_dir().join("web-tests");
-    let features = &["--features", "conformance"];
+    let features = &["--features", "beacon-web/conformance"];
     build(&Build { profile: "dev", features, folder: &folder })
 }
 
@@ -68,31 +71,36 @@ pub(crate) fn target_is_installed() -> bool {
 
 fn build(build: &Build<'_>) -> Result<String, String> {
     run_shown(&mut crate::process::program("rustup", &["target", "add", TARGET]))?;
-    let mut compile = cargo(&["build", "--package", "beacon-web", "--target", TARGET]);
+    let mut compile = cargo(&["build", "--target", TARGET]);
+    MODULES.iter().for_each(|(package, _)| _ = compile.args(["--package", package]));
     compile.args(["--profile", build.profile]).args(build.features);
     // SIMD is in every browser that has data channels in workers; the erasure code and hashes gain by it.
     compile.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128");
     run_shown(&mut compile)?;
     // Profile dev has its folder under the name it had first.
     let profile = if build.profile == "dev" { "debug" } else { build.profile };
-    let wasm = target_dir().join(TARGET).join(profile).join("beacon_web.wasm");
+    let compiled = target_dir().join(TARGET).join(profile);
     fs::create_dir_all(build.folder).map_err(|error| cannot_write(build.folder, &error))?;
-    let mut bindgen =
-        cargo(&["run", "--quiet", "--manifest-path", "beacon-web/bindgen/Cargo.toml"]);
-    // A folder of its own, so that neither build waits for the other's lock.
-    bindgen.env("CARGO_TARGET_DIR", target_dir().join("bindgen"));
-    bindgen.arg("--").arg(&wasm).arg(build.folder).arg("beacon");
-    let line = output(&mut bindgen)?;
+    let mut lines = Vec::new();
+    for (package, name) in MODULES {
+        let wasm = compiled.join(format!("{}.wasm", package.replace('-', "_")));
+        let mut bindgen =
+            cargo(&["run", "--quiet", "--manifest-path", "beacon-web/bindgen/Cargo.toml"]);
+        // A folder of its own, so that neither build waits for the other's lock.
+        bindgen.env("CARGO_TARGET_DIR", target_dir().join("bindgen"));
+        bindgen.arg("--").arg(&wasm).arg(build.folder).arg(name);
+        lines.push(output(&mut bindgen)?.trim().to_owned());
+    }
     copy(&root().join("beacon-web/js"), build.folder)?;
     copy(&root().join("beacon-web/pages"), &build.folder.join("pages"))?;
     if let Err(cause) = charts::into(&build.folder.join("pages/charts")) {
         // The tests look at the charts.
-        if build.features.contains(&"conformance") {
+        if !build.features.is_empty() {
             return Err(cause);
         }
         print(&cause);
     }
-    Ok(format!("{} in {}", line.trim(), build.folder.display()))
+    Ok(format!("{} in {}", lines.join(" and "), build.folder.display()))
 }
 
 /// Copies the files of a folder, and of those in it.

@@ -1,5 +1,6 @@
 //! Viewers coming, leaving and vanishing.
 
+use super::link::Loss;
 use super::peer::Peer;
 use super::{Happening, NS, REFRESH_NS, Sums, TRACKER_NS, World, parts};
 use crate::draw::{Draw, Purpose, secret};
@@ -7,6 +8,7 @@ use crate::plan::{Plan, Stay, What};
 use crate::report::{Counts, Report, Spread};
 use beacon_sdk::engine::Input;
 use beacon_sdk::{Engine, Identity, Instant};
+use std::sync::Arc;
 
 /// Those there for less are not judged by their goodput, nor for not having played.
 const JUDGED_US: u64 = 10_000_000;
@@ -63,25 +65,25 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-impl World<'_> {
+impl World {
     pub(super) fn join(&mut self) {
-        let (plan, at, now) = (self.plan, self.peers.len() as u32, self.now);
+        let (plan, at, now) = (Arc::clone(&self.plan), self.peers.len() as u32, self.now);
         let mut nature = Draw::new(self.seed, at, Purpose::Nature);
         let place = self.geography.place(&mut nature);
         let most = plan.network.skew_ms;
         let skew = (i64::from(nature.below(2 * most + 1)) - i64::from(most)) * 1000;
-        let class = self.crowd.class(plan);
+        let class = self.crowd.class(&plan);
         let config = plan.viewer_config(&plan.access[class]);
         let seed = secret(self.seed, at, Purpose::Engine);
         let identity = Identity::from_secret(seed);
         let id = identity.public();
         let Some(origin) = &self.peers[0].engine else { return };
         // The plan has been checked: neither can fail.
-        let Ok(parts) = parts(plan, &config, &self.code) else { return };
+        let Ok(parts) = parts(&plan, &config, &self.code) else { return };
         let clock: Instant = Peer::clock(skew, now);
         let engine = Engine::watch(clock, config, seed, identity, origin.broadcast(), parts);
         let Ok(engine) = engine else { return };
-        let peer = Peer::viewer(plan, self.seed, at, now, class, (id, engine), place, skew);
+        let peer = Peer::viewer(&plan, self.seed, at, now, class, (id, engine), place, skew);
         self.peers.push(peer);
         self.ids.insert(id, at);
         self.tracker.enter(id);
@@ -167,7 +169,7 @@ impl World<'_> {
                 .filter(|at| world.peers[*at as usize].engine.is_some())
                 .collect()
         };
-        match &self.plan.event[at].what {
+        match &self.plan.event[at].what.clone() {
             What::Kill(percent) => {
                 let mut victims = here(self);
                 self.crowd.draw.rng().shuffle(&mut victims);
@@ -193,6 +195,12 @@ impl World<'_> {
                     let after = self.crowd.draw.unit() * over_s;
                     self.agenda.add(self.now + (after * 1e9) as u64, Happening::Leave(at));
                 }
+            }
+            What::Loss(percent) => {
+                let network = &mut Arc::make_mut(&mut self.plan).network;
+                network.loss = *percent;
+                self.loss = Loss::new(network.loss, network.loss_burst);
+                self.peers.iter_mut().for_each(|peer| peer.limit_links(network));
             }
         }
     }

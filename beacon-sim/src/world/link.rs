@@ -77,15 +77,22 @@ impl LinkEnd {
         delay: u64,
         network: &Network,
     ) -> Self {
-        let limit = if network.loss_limited && network.loss > 0.0 {
-            let rtt = 2.0 * delay as f64 / 1e9;
+        let (up, bad, full) = (false, false, false);
+        let mut end =
+            Self { peer, id, epoch, up, delay, limit: 0, busy: 0, control_at: 0, bad, full };
+        end.limit_to(network);
+        end
+    }
+
+    /// Holds it to what congestion control gives in this network.
+    pub(super) fn limit_to(&mut self, network: &Network) {
+        self.limit = if network.loss_limited && network.loss > 0.0 {
+            let rtt = 2.0 * self.delay as f64 / 1e9;
             let p = network.loss / 100.0;
             (1e9 * rtt * libm::sqrt(2.0 * p / 3.0) / MSS) as u64
         } else {
             0
         };
-        let (up, bad, full) = (false, false, false);
-        Self { peer, id, epoch, up, delay, limit, busy: 0, control_at: 0, bad, full }
     }
 
     /// When the link takes frames again, if it takes none now.

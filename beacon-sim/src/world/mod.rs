@@ -16,6 +16,7 @@ mod distance;
 mod geography;
 mod link;
 mod peer;
+mod sight;
 mod tracker;
 mod viewing;
 mod wire;
@@ -36,7 +37,10 @@ pub use distance::scenario;
 use geography::Geography;
 use link::Loss;
 use peer::{Ids, Peer};
+pub use sight::{Feed, Seen, Sight};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 use tracker::Tracker;
 use viewing::Gauge;
 
@@ -90,10 +94,10 @@ struct Traffic {
     origin: u64,
 }
 
-/// A plan being played out.
+/// A plan being played out. In which steps makes no difference to what happens.
 #[derive(Debug)]
-struct World<'a> {
-    plan: &'a Plan,
+pub struct World {
+    plan: Arc<Plan>,
     seed: u64,
     now: u64,
     agenda: Agenda<Happening>,
@@ -154,12 +158,11 @@ pub fn run(
     seed: u64,
     mut progress: impl FnMut(u32, &str),
 ) -> Result<Report, PlanError> {
-    plan.check()?;
     let meter = crate::meter::Meter::start();
     let mut world = World::new(plan, seed)?;
     let seconds = plan.warmup_s + plan.measure_s;
     for second in 1..=seconds {
-        world.run_until(u64::from(second) * NS);
+        world.run_until(Duration::from_secs(second.into()));
         progress(second, &world.line());
     }
     let mut report = world.finish();
@@ -169,8 +172,13 @@ pub fn run(
     Ok(report)
 }
 
-impl<'a> World<'a> {
-    fn new(plan: &'a Plan, seed: u64) -> Result<Self, PlanError> {
+impl World {
+    /// The world of a plan, before anybody has come.
+    ///
+    /// # Errors
+    /// [`PlanError`] when the plan cannot be run.
+    pub fn new(plan: &Plan, seed: u64) -> Result<Self, PlanError> {
+        plan.check()?;
         let geography = Geography::new(&plan.network.latency, seed)?;
         let identity = Identity::from_secret(secret(seed, 0, Purpose::Engine));
         let config = plan.origin_config();
@@ -207,7 +215,7 @@ impl<'a> World<'a> {
             sending: Vec::new(),
             lists: Vec::new(),
             geography,
-            plan,
+            plan: Arc::new(plan.clone()),
         };
         let mut nature = Draw::new(seed, 0, Purpose::Nature);
         let place = world.geography.place(&mut nature);
@@ -216,7 +224,7 @@ impl<'a> World<'a> {
         world.agenda.add(u64::from(plan.warmup_s) * NS, Happening::Measure);
         world.agenda.add(RANK_NS, Happening::Rank);
         for (at, event) in plan.event.iter().enumerate() {
-            world.agenda.add((event.at_s * 1e9) as u64, Happening::Event(at));
+            world.agenda.add(event.at_ns(), Happening::Event(at));
         }
         for when in world.crowd.arrivals(plan) {
             world.agenda.add(when, Happening::Join);
@@ -227,7 +235,9 @@ impl<'a> World<'a> {
         Ok(world)
     }
 
-    fn run_until(&mut self, until: u64) {
+    /// Plays on until this time from the start. Nothing happens when that is past.
+    pub fn run_until(&mut self, until: Duration) {
+        let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX).max(self.now);
         while let Some((at, happening)) = self.agenda.next(until) {
             self.now = at;
             self.happen(happening);
@@ -353,13 +363,15 @@ impl<'a> World<'a> {
 
     /// How it goes, for those who wait.
     fn line(&self) -> String {
-        let here = self.peers.iter().filter(|peer| peer.engine.is_some()).count() - 1;
+        let here = self.viewers();
         let playing = self.peers.iter().filter(|peer| peer.viewing.next.is_some()).count();
         let share = 100.0 * ratio(self.tally.within[2], self.tally.due);
         format!("{here} viewers, {playing} play, {share:.2} % within 4 s")
     }
 
-    fn finish(mut self) -> Report {
+    /// Ends it here: what came of the time that was measured, without what it cost the machine.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
         let living: Vec<u32> = (1..self.peers.len() as u32).collect();
         for at in living {
             self.retire(at);
@@ -370,7 +382,7 @@ impl<'a> World<'a> {
         let (sum, traffic) = (self.gone.sum, self.traffic);
         let source = traffic.origin - self.base.origin;
         let minutes = sum.seconds / 60.0;
-        let bound_ms = distance::bound_ms(self.plan, &self.geography, self.seed);
+        let bound_ms = distance::bound_ms(&self.plan, &self.geography, self.seed);
         let mut report = Report {
             plan: self.plan.name.clone(),
             scheduler: self.plan.scheduler.clone(),

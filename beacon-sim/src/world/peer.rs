@@ -5,7 +5,7 @@ use super::geography::Place;
 use super::link::LinkEnd;
 use super::viewing::Viewing;
 use crate::draw::{Draw, Purpose};
-use crate::plan::{CONTROL_MBIT, Nat, Plan};
+use crate::plan::{CONTROL_MBIT, Nat, Network, Plan};
 use beacon_sdk::{Engine, Instant, PeerId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -194,6 +194,11 @@ impl Peer {
     pub(super) fn link_and_draw(&mut self, tag: u64) -> Option<(&mut LinkEnd, &mut Draw)> {
         let at = self.tags.binary_search(&tag).ok()?;
         Some((&mut self.links[at], &mut self.network))
+    }
+
+    /// The network is another one: so is what its links are held to.
+    pub(super) fn limit_links(&mut self, network: &Network) {
+        self.links.iter_mut().for_each(|end| end.limit_to(network));
     }
 
     /// It is gone: the other ends find out by themselves.

@@ -20,6 +20,8 @@ pub(super) struct Viewing {
     /// Segments of the picture due since the measured time began, and had in time.
     due: u32,
     kept: u32,
+    /// Of the newest segment it had: how late, and when it was born, µs.
+    pub(super) seen: Option<(u64, u64)>,
     /// The engine's counters when the measured time began.
     pub(super) base: Stats,
 }
@@ -79,6 +81,10 @@ impl Viewing {
         let late = delay.is_none_or(|delay| delay > gauge.limit);
         if late {
             self.trouble = self.trouble.max(ended);
+        }
+        tally.look(delay);
+        if at.is_some() {
+            self.seen = Some((delay.unwrap_or(0), ended));
         }
         if first < gauge.from {
             return;

@@ -41,7 +41,7 @@ pub(super) struct Sending {
     leave: u64,
 }
 
-impl World<'_> {
+impl World {
     /// A frame that an engine hands out: it takes its place in the uplink, or is given back.
     pub(super) fn send(&mut self, at: u32, to: &PeerId, lane: Lane, frame: Bytes) {
         let tag = tag(to);
