@@ -4,8 +4,6 @@
 //   watch {path}     opens it and comes back at once; `look` tells how it does
 //   hear {name}      joins a broadcast without a player and keeps a checksum of each object
 //   look             what the page is at
-//   reload, leave    as a person does
-//   kill             ends the page's process: nobody is told goodbye
 import { createInterface } from 'node:readline';
 import { launch } from './chromium.mjs';
 
@@ -66,15 +64,6 @@ const deeds = {
     await pages.get(page).evaluate(join, name);
   },
   look: ({ page }) => pages.get(page).evaluate(look),
-  reload: async ({ page }) => { await pages.get(page).reload(); },
-  leave: async ({ page }) => { await pages.get(page).goto('about:blank'); },
-  kill: async ({ page }) => {
-    const victim = pages.get(page), dead = victim.waitForEvent('crash');
-    const session = await victim.context().newCDPSession(victim);
-    // There is nobody left to answer.
-    session.send('Page.crash').catch(() => {});
-    await dead;
-  },
   errors: async () => errors.splice(0),
 };
 

@@ -99,10 +99,15 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// One that gives nothing, so that nobody looks for it.
     pub(crate) fn leaf(stage: &Stage, links: u16) -> Self {
+        Self::join(stage, links, Some(0))
+    }
+
+    /// Watches "test" with so many links at most.
+    pub(crate) fn join(stage: &Stage, links: u16, upload_bps: Option<u64>) -> Self {
         let _inside = stage.runtime.enter();
         let mut config = Profile::Live.config();
         (config.links_max, config.links_target) = (links, links.min(config.links_target));
-        config.upload_bps = Some(0);
+        config.upload_bps = upload_bps;
         let seen = Kept::default();
         let (beacon, id) = beacon(stage, config);
         let (watch, driver) = beacon.watch("test", seen.clone()).unwrap();

@@ -70,11 +70,6 @@ impl Pages {
         self.order(&json!({"do": "hear", "page": page, "name": "test"}))
     }
 
-    /// `kill`, `leave` or `reload`.
-    pub(crate) fn let_it(&self, deed: &str, page: &str) {
-        self.order(&json!({"do": deed, "page": page}))
-    }
-
     pub(crate) fn look(&self, page: &str) -> Look {
         self.order(&json!({"do": "look", "page": page}))
     }
@@ -86,10 +81,12 @@ impl Pages {
 
     /// Looks until it is as wanted.
     pub(crate) fn until(&self, page: &str, what: &str, done: impl Fn(&Look) -> bool) -> Look {
-        let until = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let until = begun + PATIENCE;
         loop {
             let look = self.look(page);
             if done(&look) {
+                println!("{page}: {what}, after {:.1} s", begun.elapsed().as_secs_f64());
                 return look;
             }
             assert!(Instant::now() < until, "{page}: {what}: {look:#?}");
@@ -97,9 +94,12 @@ impl Pages {
         }
     }
 
-    /// Waits until a page's player plays.
+    /// Waits until a page's player plays, and has asked for counters.
     pub(crate) fn plays(&self, page: &str) -> Look {
-        self.until(page, "it plays", |look| look.state == "playing" && look.frames > 10)
+        self.until(page, "it plays", |look| {
+            let counted = look.stats().segments_delivered > 0;
+            look.state == "playing" && look.frames > 10 && counted
+        })
     }
 
     /// Waits until a page has played on from here, and plays.
