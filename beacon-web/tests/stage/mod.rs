@@ -2,29 +2,64 @@
 
 use beacon_signal::Server;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// A server, which ends with its runtime.
+/// Far more than any step takes, for a machine that does ten things at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server, which ends with it.
+// Not every test needs all of it.
+#[allow(dead_code)]
 pub(crate) struct Stage {
-    // Not every test has native peers.
-    #[allow(dead_code)]
+    /// For native peers.
     pub(crate) runtime: Runtime,
+    server: Option<Runtime>,
     /// Its host and port.
     pub(crate) host: String,
 }
 
+fn serve(addr: &str) -> (Runtime, SocketAddr) {
+    let runtime = Runtime::new().unwrap();
+    let folder = target().join("web-tests");
+    assert!(folder.is_dir(), "cargo xtask web --tests builds what is served");
+    // The port of a server that just went may take a moment to be free.
+    let until = Instant::now() + PATIENCE;
+    let server = loop {
+        let mut config = beacon_signal::Config::default();
+        config.pages = Some(folder.clone());
+        match runtime.block_on(Server::bind(addr.parse().unwrap(), config)) {
+            Ok(server) => break server,
+            Err(error) if Instant::now() > until => panic!("signaling: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    };
+    let addr = server.local_addr();
+    runtime.spawn(server.serve(std::future::pending()));
+    (runtime, addr)
+}
+
+#[allow(dead_code)]
 impl Stage {
     pub(crate) fn set() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let mut config = beacon_signal::Config::default();
-        config.pages = Some(target().join("web-tests"));
-        let server = runtime.block_on(Server::bind("127.0.0.1:0".parse().unwrap(), config));
-        let server = server.expect("cargo xtask web --tests builds what is served");
-        let host = server.local_addr().to_string();
-        runtime.spawn(server.serve(std::future::pending()));
-        Self { runtime, host }
+        let (server, addr) = serve("127.0.0.1:0");
+        Self { runtime: Runtime::new().unwrap(), server: Some(server), host: addr.to_string() }
+    }
+
+    pub(crate) fn kill_signaling(&mut self) {
+        if let Some(server) = self.server.take() {
+            // Sockets are cut, not closed in order.
+            server.shutdown_background();
+        }
+    }
+
+    pub(crate) fn restart_signaling(&mut self) {
+        self.server = Some(serve(&self.host).0);
     }
 
     /// Starts a script of `tests/browser` with the address of the server and these arguments.
@@ -39,27 +74,51 @@ impl Stage {
             .arg(format!("http://{}", self.host))
             .args(args)
             .current_dir(&folder)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .expect("node is needed: apt-get install nodejs");
-        Play(child)
+            .spawn();
+        let mut child = child.expect("node is needed: apt-get install nodejs");
+        let (orders, answers) = (child.stdin.take(), child.stdout.take().unwrap());
+        Play { child, orders, answers: BufReader::new(answers) }
     }
 }
 
-/// A script at work.
-pub(crate) struct Play(Child);
+/// A script at work, which ends when nothing more is asked of it.
+pub(crate) struct Play {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
 
+#[allow(dead_code)]
 impl Play {
     /// What it prints at its end.
-    pub(crate) fn finish<T: DeserializeOwned>(self) -> T {
-        let output = self.0.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}");
+    pub(crate) fn finish<T: DeserializeOwned>(mut self) -> T {
+        let mut said = String::new();
+        self.answers.read_to_string(&mut said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{said}");
         serde_json::from_str(&said).unwrap()
+    }
+
+    /// What it answers to a line of input.
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, order: &Value) -> T {
+        writeln!(self.orders.as_mut().unwrap(), "{order}").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{order}: {error}: {line}"))
+    }
+}
+
+impl Drop for Play {
+    fn drop(&mut self) {
+        self.orders = None;
+        // A browser of its own goes with it.
+        let _ = self.child.wait();
     }
 }
 
 /// Where pictures of the pages are left.
+#[allow(dead_code)]
 pub(crate) fn screenshots() -> PathBuf {
     let folder = target().join("screenshots");
     std::fs::create_dir_all(&folder).unwrap();
