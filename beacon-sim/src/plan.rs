@@ -114,8 +114,6 @@ pub struct Overrides {
     pub links_max: Option<u16>,
     /// [`Config::fanout`].
     pub fanout: Option<u16>,
-    /// [`Config::push_slots`] of every viewer; counts where no limit is told.
-    pub push_slots: Option<u16>,
     /// Whether peers are told what their uplink carries ([`Config::upload_bps`]); true if absent.
     /// Otherwise they find out.
     pub upload_told: Option<bool>,
@@ -541,7 +539,6 @@ impl Plan {
     #[must_use]
     pub fn viewer_config(&self, access: &Access) -> Config {
         let mut config = self.config();
-        config.push_slots = self.engine.push_slots.unwrap_or(config.push_slots);
         config.upload_bps = self.told(access.up);
         config
     }

@@ -15,7 +15,7 @@ use core::time::Duration;
 /// notes §3: 85 % of the line, of which a limit is about 90.)
 const LIMIT_SHARE: u64 = 15;
 /// What of a rate that was found goes to children, in sixteenths: it holds the answers to those
-/// who were served too late. (12 to 14 make no difference, as above.)
+/// who were served too late. (12 to 14 make no difference; played as what follows.)
 const FOUND_SHARE: u64 = 13;
 /// A queue stands that would take as long to send, and has not been shorter for `STANDING`: a
 /// keyframe's burst is gone in less than a second. (`plans/tuning/untold.toml`, 200 viewers, seeds
