@@ -52,11 +52,12 @@ async function scenes(folder) {
     return Boolean(stream.thumbnail);
   }, null, { timeout: 60_000 });
   const listed = await caster.evaluate(async () => {
-    const image = new Image();
-    image.src = window.listed.thumbnail;
-    await image.decode();
+    // Not by an element's decode(): that asks the compositor, which may refuse a page that it is not drawing.
+    const answer = await fetch(window.listed.thumbnail);
+    if (!answer.ok) throw new Error(`no thumbnail: ${answer.status} ${await answer.text()}`);
+    const image = await createImageBitmap(await answer.blob());
     const { title, category, tags } = window.listed;
-    return [title, category, ...tags, `${image.naturalWidth} × ${image.naturalHeight}`];
+    return [title, category, ...tags, `${image.width} × ${image.height}`];
   });
   const seen = { listed, pattern: await look(viewer) };
 
