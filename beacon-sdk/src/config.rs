@@ -58,6 +58,10 @@ pub struct Config {
     /// Upload limit in bits per second over all links, symbols only; `None` is what the links carry.
     /// With a limit, as many subscriptions are served as fit into it.
     pub upload_bps: Option<u64>,
+    /// At the origin: leave out part of the pictures while the uplinks of all peers together do not
+    /// carry the stream (SPEC.md, "Census"). Without it nobody gets anything then
+    /// (`plans/scarce.toml`, seeds 1 to 3).
+    pub thin: bool,
     /// How often the scheduler is asked while something is missing. 50 ms live: 25 to 100 make no
     /// difference beyond chance (`plans/tuning/live-plan.toml`, seeds 1 and 2).
     pub plan_interval: Duration,
@@ -138,6 +142,7 @@ impl Profile {
             fanout: 4,
             push_slots: 16,
             upload_bps: None,
+            thin: true,
             plan_interval: ms(50),
             overdue: ms(400),
             silence: ms(3000),

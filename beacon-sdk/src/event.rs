@@ -50,6 +50,21 @@ pub enum Event {
         /// For which segment.
         id: SegmentId,
     },
+    /// To the origin: the uplinks of all peers together do not carry the stream, or do so again.
+    /// While they do not, part of the pictures is left out; an encoder with a lower bit rate
+    /// does better.
+    Supply {
+        /// Subscriptions that can be served, in percent of those that are wanted.
+        percent: u32,
+        /// All that the source makes is published.
+        enough: bool,
+    },
+    /// To a viewer: from now on the origin leaves out pictures for want of uplinks, or does so no
+    /// more.
+    Thinned {
+        /// Which of the two.
+        thinned: bool,
+    },
     /// The rendezvous is out of reach; links and media go on.
     RendezvousLost {
         /// The cause.
@@ -108,6 +123,18 @@ impl fmt::Display for Event {
             }
             Self::Missed { id } => write!(f, "segment {id} missed"),
             Self::Equivocation { id } => write!(f, "two manifests signed for segment {id}"),
+            Self::Supply { percent, enough: false } => write!(
+                f,
+                "uplinks carry {percent} % of what is wanted: part of the pictures is left out; \
+                 a lower bit rate helps"
+            ),
+            Self::Supply { percent, enough: true } => {
+                write!(f, "uplinks carry {percent} % of what is wanted: all is published again")
+            }
+            Self::Thinned { thinned: true } => {
+                f.write_str("the origin leaves out pictures: the audience's uplinks are too few")
+            }
+            Self::Thinned { thinned: false } => f.write_str("all pictures are there again"),
             Self::RendezvousLost { reason } => write!(f, "rendezvous lost: {reason}"),
             Self::RendezvousBack => f.write_str("rendezvous back"),
             Self::Replaced { by } => write!(f, "another broadcast has this name now: {by}"),

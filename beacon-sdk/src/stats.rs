@@ -18,6 +18,13 @@ pub struct Stats {
     pub segments_published: u64,
     /// Payload bytes sealed here (the origin): the stream itself.
     pub bytes_published: u64,
+    /// Viewers in the mesh, as counted along the stripes (the origin).
+    pub viewers: u64,
+    /// Subscriptions that all uplinks can serve, in percent of those that are wanted (the origin);
+    /// 0 is not known yet. Below 110 part of the pictures is left out.
+    pub supply_percent: u64,
+    /// Segments given to the sink of which the origin had left out pictures for want of uplinks.
+    pub segments_thinned: u64,
     /// Verified symbol bytes received from the origin itself.
     pub bytes_from_origin: u64,
     /// Verified symbol bytes received from other peers.

@@ -77,6 +77,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             Manifest {
                 id: SegmentId { track: TrackId::new(track).unwrap(), seq },
                 group_start,
+                thinned: !group_start,
                 revision,
                 start,
                 duration,

@@ -117,6 +117,8 @@ pub struct Overrides {
     /// Whether peers are told what their uplink carries ([`Config::upload_bps`]); true if absent.
     /// Otherwise they find out.
     pub upload_told: Option<bool>,
+    /// [`Config::thin`].
+    pub thin: Option<bool>,
     /// [`Config::plan_interval`] in ms.
     pub plan_ms: Option<u64>,
     /// [`Config::overdue`] in ms.
@@ -519,6 +521,7 @@ impl Plan {
         config.stripes = engine.stripes.unwrap_or(config.stripes);
         config.repair_percent = engine.repair_percent.unwrap_or(config.repair_percent);
         config.push_repair = engine.push_repair.unwrap_or(config.push_repair);
+        config.thin = engine.thin.unwrap_or(config.thin);
         config.links_target = engine.links_target.unwrap_or(config.links_target);
         config.links_max = engine.links_max.unwrap_or(config.links_max);
         config.fanout = engine.fanout.unwrap_or(config.fanout);

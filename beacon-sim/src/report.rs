@@ -167,6 +167,9 @@ pub struct Report {
     pub control: f64,
     /// Bytes that the origin sent, of the stream's.
     pub source_ratio: f64,
+    /// Part of what the camera made that the origin published: less than all where it found that
+    /// uplinks are too few.
+    pub published: f64,
     /// Part of what viewers received that the origin did not send.
     pub offload: f64,
     /// Jain's index of goodput over viewers that were there for 10 s.
@@ -187,6 +190,9 @@ pub struct Report {
     pub stalls_per_peer_min: f64,
     /// Mean of uplinks that give, over the stream's rate (supply ratio).
     pub supply: f64,
+    /// Subscriptions that can be served, over those that are wanted, as the origin counts them in
+    /// the end; of the stream as it was published.
+    pub supply_seen: f64,
     /// When the last viewer would have one symbol if everybody copied it without pause to the
     /// fastest that has none yet, ms: the greedy snowball of theory.md §1.3, with the plan's
     /// uplinks, the frame of one symbol as the unit and the plan's median one-way delay. A

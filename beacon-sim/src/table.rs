@@ -109,7 +109,15 @@ pub fn report(report: &Report) -> String {
             "source",
             format!("{:.2} streams, offload {}", report.source_ratio, percent(report.offload)),
         ),
-        ("supply", format!("{:.2} streams of uplink per viewer", report.supply)),
+        (
+            "supply",
+            format!(
+                "{:.2} streams of uplink per viewer; the origin counts {:.2}, publishes {}",
+                report.supply,
+                report.supply_seen,
+                percent(report.published)
+            ),
+        ),
         ("fairness", format!("{:.4} (Jain, goodput)", report.jain)),
         (
             "trees",

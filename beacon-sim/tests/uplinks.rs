@@ -6,16 +6,34 @@ use beacon_sim::plan::Plan;
 use beacon_sim::world;
 use std::path::Path;
 
+fn plan(name: &str) -> Plan {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").join(name);
+    Plan::read(&path).unwrap()
+}
+
 /// An origin with 2.4 streams of uplink took three children per stripe and fed none of them; one
 /// whose only child turned out weak kept it.
 #[test]
 fn an_audience_on_home_lines_sees_everything() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/home.toml");
-    let mut plan = Plan::read(&path).unwrap();
+    let mut plan = plan("home.toml");
     for (told, seed) in [(false, 1), (true, 2)] {
         plan.engine.upload_told = Some(told);
         let report = world::run(&plan, seed, |_, _| {}).unwrap();
         assert!(report.continuity.s4 > 0.995, "told {told}: {:?}", report.continuity);
         assert!(report.source_ratio < 2.4, "told {told}: {}", report.source_ratio);
+        assert!(report.published > 0.999, "told {told}: nothing is left out");
     }
+}
+
+/// Given more than it carries, a mesh delivers nothing; given as much as it carries, all of that.
+#[test]
+fn too_few_uplinks_cost_pictures_and_not_presence() {
+    let mut plan = plan("scarce.toml");
+    (plan.peers, plan.warmup_s, plan.measure_s) = (30, 45, 10);
+    let report = world::run(&plan, 1, |_, _| {}).unwrap();
+    assert!(report.continuity.s4 > 0.98, "{:?}", report.continuity);
+    assert!((0.3..0.9).contains(&report.published), "published {}", report.published);
+    plan.engine.thin = Some(false);
+    let all = world::run(&plan, 1, |_, _| {}).unwrap();
+    assert!(all.continuity.s4 < 0.5, "the control arm: {:?}", all.continuity);
 }

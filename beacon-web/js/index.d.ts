@@ -59,6 +59,8 @@ export interface Stats {
   segments_expected: number;
   segments_delivered: number;
   segments_missed: number;
+  /** Of those delivered, with pictures left out because the viewers' uplinks are too few. */
+  segments_thinned: number;
   startup_ms: number;
   latency_ms: { p50: number; p95: number; p99: number };
   stalls: number;

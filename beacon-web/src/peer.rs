@@ -180,6 +180,10 @@ fn told_event(event: &Event) -> Message {
         }
         Event::Missed { id } => message.with("name", "missed").with("track", id.track.get()),
         Event::Equivocation { .. } => message.with("name", "equivocation"),
+        Event::Supply { percent, enough } => {
+            message.with("name", "supply").with("percent", *percent).with("enough", *enough)
+        }
+        Event::Thinned { thinned } => message.with("name", "thinned").with("thinned", *thinned),
         Event::RendezvousLost { .. } => message.with("name", "signal-lost"),
         Event::RendezvousBack => message.with("name", "signal-back"),
         Event::Replaced { .. } => message.with("name", "replaced"),

@@ -1,7 +1,7 @@
 //! Frames of both lanes: decoded or refused, and what was decoded has one encoding.
 
 use beacon_sdk::wire::{
-    FarewellReason, Have, Message, RefuseReason, SYMBOL_HEADER_LEN, Span, Status, SymbolHeader,
+    Census, FarewellReason, Have, Message, RefuseReason, SYMBOL_HEADER_LEN, Span, Status, SymbolHeader,
 };
 use beacon_sdk::{Instant, PeerId, SegmentId, TrackId};
 use bytes::Bytes;
@@ -42,6 +42,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("fetch", Message::Fetch(id)),
         ("fetch-tail", Message::FetchTail { tracks: 3 }),
         ("receipt", Message::Receipt(record)),
+        ("census", Message::Census(vec![Census { stripe: 3, viewers: 40, slots: 200 }])),
     ];
     let mut seeds: Vec<(&'static str, Vec<u8>)> =
         messages.iter().map(|(name, message)| (*name, message.encode().to_vec())).collect();

@@ -4,6 +4,7 @@
 //! place of the one that can serve fewest. That one is given notice and served on until it has
 //! found another parent, so that no picture suffers.
 
+use super::census::Count;
 use crate::plugin::PeerKey;
 use crate::time::Instant;
 use core::time::Duration;
@@ -58,6 +59,8 @@ struct Child {
     /// It takes segments captured from then on, and before then.
     from: Instant,
     until: Instant,
+    /// What hangs on it in this stripe, itself included; nothing until it has said so.
+    count: Count,
 }
 
 impl Child {
@@ -204,7 +207,8 @@ impl Children {
             return Place::Taken;
         }
         let (notice, silent, until) = (None, false, Instant::NEVER);
-        let newcomer = Child { key, weight, notice, silent, from, until };
+        let count = Count::default();
+        let newcomer = Child { key, weight, notice, silent, from, until, count };
         if self.room(stripe) {
             self.stripes[usize::from(stripe)].push(newcomer);
             return Place::Taken;
@@ -233,6 +237,19 @@ impl Children {
             }
         }
         new
+    }
+
+    /// What hangs on a child has been told.
+    pub(super) fn counted(&mut self, stripe: u8, key: PeerKey, count: Count) {
+        let children = self.stripes.get_mut(usize::from(stripe)).into_iter().flatten();
+        children.filter(|child| child.key == key).for_each(|child| child.count = count);
+    }
+
+    /// What hangs on all children that stay in a stripe. One under notice is looking for another
+    /// parent and counted here until it has one.
+    pub(super) fn count(&self, stripe: u8) -> Count {
+        let there = self.all(stripe).filter(|child| !child.silent && !child.leaving());
+        there.fold(Count::default(), |sum, child| sum.plus(child.count))
     }
 
     /// Says of every child whether it is silent; whether that is news.

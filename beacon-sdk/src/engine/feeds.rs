@@ -1,5 +1,6 @@
 //! Stripe subscriptions: who pushes what to whom.
 
+use super::census::Count;
 use super::children::{CLOSED, Capacity, Children, Place};
 use crate::config::DEPTH_MAX;
 use crate::id::SegmentId;
@@ -38,6 +39,8 @@ pub(super) struct Feed {
     pub(super) usual: Duration,
     /// The parent wants the place for another child: a new one is to be found.
     pub(super) notice: bool,
+    /// What hangs on this peer here, as the parent was told last.
+    pub(super) told: Option<(PeerKey, Count)>,
 }
 
 /// What one neighbour pushes of a stripe.
@@ -141,6 +144,7 @@ impl Feeds {
             fed: false,
             notice: false,
             usual: Duration::ZERO,
+            told: None,
         };
         let own = Capacity::of(me, slots, stripes);
         let children = Children::new(stripes + 1, origin.then_some(fanout), own);

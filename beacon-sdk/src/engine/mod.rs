@@ -14,6 +14,7 @@
 //!
 //! This file routes; the files beside it decide, one concern each; `media` and `wire` compute.
 
+mod census;
 mod children;
 mod content;
 mod feeds;
@@ -28,11 +29,13 @@ mod playout;
 mod publish;
 mod push;
 mod report;
+mod scarcity;
 mod send;
 mod spare;
 mod store;
 mod supply;
 mod tell;
+mod thin;
 mod tidy;
 mod turns;
 mod uplink;
@@ -64,6 +67,7 @@ use outbox::Pacer;
 use peers::Peers;
 use playout::Player;
 use publish::Publisher;
+use scarcity::Scarcity;
 use send::Handed;
 use spare::Pushed;
 use std::collections::VecDeque;
@@ -109,6 +113,7 @@ pub struct Engine {
     pushed: Pushed,
     pacer: Pacer,
     uplink: Uplink,
+    scarcity: Scarcity,
     out: VecDeque<Output>,
     stats: Stats,
     /// The counters as they were when the broadcast ended.
@@ -149,6 +154,8 @@ struct Timers {
     explore: Instant,
     /// When an idle neighbour may next be let go for want of room.
     room: Instant,
+    /// When parents may be told what hangs on this peer.
+    census: Instant,
 }
 
 impl Engine {
@@ -212,6 +219,7 @@ impl Engine {
             links: Links::default(),
             feeds: Feeds::new(me.short(), origin, config.stripes, config.fanout, uplink.slots()),
             uplink,
+            scarcity: Scarcity::default(),
             store: Store::default(),
             player: Player::new(config.playout, now),
             publisher,
@@ -240,6 +248,7 @@ impl Engine {
                 report: now,
                 explore: now + meet::EXPLORE_MIN,
                 room: now,
+                census: now,
             },
             explore_pause: meet::EXPLORE_MIN,
             me,
@@ -324,9 +333,13 @@ impl Engine {
         };
         match &item {
             Playout::Gap { id } => self.event(Event::Missed { id: *id }),
-            Playout::Segment { .. } if !had_started => {
-                let after = self.now.since(self.joined);
-                self.event(Event::Started { after });
+            Playout::Segment { id, .. } => {
+                let thinned = self.store.content(*id).is_some_and(|c| c.manifest.thinned);
+                if !had_started {
+                    let after = self.now.since(self.joined);
+                    self.event(Event::Started { after });
+                }
+                self.note_thinned(thinned);
             }
             Playout::End => {
                 // What the mesh was like; neighbours now leave one after the other.
@@ -441,6 +454,7 @@ impl Engine {
             Message::Fetch(id) => self.on_fetch(from, id),
             Message::FetchTail { tracks } => self.on_fetch_tail(from, tracks),
             Message::Receipt(receipt) => self.on_receipt(from, &receipt),
+            Message::Census(entries) => self.on_census(from, &entries),
         }
     }
 

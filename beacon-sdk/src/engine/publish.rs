@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::content::Content;
+use super::thin::Thinner;
 use crate::config::Config;
 use crate::id::{SegmentId, TrackId};
 use crate::media::{
@@ -53,6 +54,7 @@ pub(super) struct Publisher {
     revision: u32,
     tracks: BTreeMap<TrackId, Outgoing>,
     ended: bool,
+    pub(super) thinner: Thinner,
     failure: Option<PublishError>,
 }
 
@@ -62,6 +64,8 @@ struct Outgoing {
     segmenter: Segmenter,
     next: u32,
     dts: u64,
+    /// Something of the open segment was left out, or of those before it that held nothing else.
+    thinned: bool,
 }
 
 impl Publisher {
@@ -73,6 +77,7 @@ impl Publisher {
             revision: 0,
             tracks: BTreeMap::new(),
             ended: false,
+            thinner: Thinner::default(),
             failure: None,
         }
     }
@@ -99,7 +104,9 @@ impl Publisher {
                     outgoing.track = track;
                 }
                 None => {
-                    self.tracks.insert(track.id, Outgoing { track, segmenter, next: 0, dts: 0 });
+                    let id = track.id;
+                    let new = Outgoing { track, segmenter, next: 0, dts: 0, thinned: false };
+                    self.tracks.insert(id, new);
                 }
             }
         }
@@ -119,6 +126,10 @@ impl Publisher {
             return Err(PublishError::Order(id));
         }
         outgoing.dts = object.dts;
+        if !self.thinner.keeps(&object, outgoing.track.is_video()) {
+            outgoing.thinned = true;
+            return Ok(Vec::new());
+        }
         Ok(outgoing.segmenter.push(object))
     }
 
@@ -226,6 +237,7 @@ impl Engine {
             Err(error) => return tracing::warn!(segment = %id, %error, "segment dropped"),
         };
         outgoing.next += 1;
+        let thinned = core::mem::take(&mut outgoing.thinned);
         let frames = self.symbols(id, &layout, &bytes);
         let Some(publisher) = &self.publisher else { return };
         let layout = match Layout::plan(bytes.len(), publisher.repair_percent) {
@@ -251,6 +263,7 @@ impl Engine {
         let manifest = Manifest {
             id,
             group_start: cut.group_start,
+            thinned,
             revision: publisher.revision,
             start,
             duration: u32::try_from(end - start).unwrap_or(u32::MAX),

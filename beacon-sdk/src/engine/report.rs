@@ -83,6 +83,7 @@ impl Engine {
             score: self.own_score(),
             credits: owed.saturating_neg(),
             role: self.own_role(),
+            supply_percent: self.scarcity.percent(),
             ..self.stats.clone()
         };
         match &self.at_end {

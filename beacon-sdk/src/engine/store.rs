@@ -3,7 +3,7 @@
 use super::content::Content;
 use crate::id::{SegmentId, TrackId};
 use crate::plugin::PeerKey;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use core::ops::Bound::{Excluded, Unbounded};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -41,8 +41,9 @@ struct Edge {
     base: u32,
     /// The newest segment with a verified manifest.
     newest: Option<u32>,
-    /// Bytes of media per second, and from how many segments that is known.
-    rate: u64,
+    /// Bytes of media over microseconds of capture, of how many segments; older ones fade.
+    bytes: u64,
+    micros: u64,
     rated: u32,
 }
 
@@ -51,13 +52,26 @@ struct Edge {
 const RATED_MAX: u32 = 16;
 
 impl Edge {
-    /// A newer segment: so many bytes, so long after the one before.
-    fn rate(&mut self, bytes: usize, past: Duration) {
-        let Some(rate) = (bytes as u128 * 1_000_000).checked_div(past.as_micros()) else { return };
-        self.rated = (self.rated + 1).min(RATED_MAX);
-        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        let step = rate.abs_diff(self.rate) / u64::from(self.rated);
-        self.rate = if rate > self.rate { self.rate + step } else { self.rate - step };
+    /// A newer segment: so many bytes, so long after the one before. What is summed up is bytes and
+    /// time, not rates: where pictures are left out, segments come in bursts.
+    fn measure(&mut self, bytes: usize, past: Duration) {
+        let past = micros(past);
+        if past == 0 {
+            return;
+        }
+        if self.rated < RATED_MAX {
+            self.rated += 1;
+        } else {
+            self.bytes -= self.bytes / u64::from(RATED_MAX);
+            self.micros -= self.micros / u64::from(RATED_MAX);
+        }
+        self.bytes += bytes as u64;
+        self.micros = self.micros.saturating_add(past);
+    }
+
+    /// Bytes of media per second; 0 is not known yet.
+    fn rate(&self) -> u64 {
+        self.bytes.saturating_mul(1_000_000).checked_div(self.micros).unwrap_or_default()
     }
 }
 
@@ -126,7 +140,7 @@ impl Store {
         let before = self.content(before).map(|before| before.manifest.captured);
         let edge = self.edges.entry(id.track).or_default();
         if let Some(before) = before.filter(|_| edge.newest.is_none_or(|newest| newest < id.seq)) {
-            edge.rate(bytes, captured.since(before));
+            edge.measure(bytes, captured.since(before));
         }
         edge.newest = Some(edge.newest.map_or(id.seq, |newest| newest.max(id.seq)));
         edge.base = edge.base.max(id.seq.saturating_sub(SEGMENTS_MAX));
@@ -140,7 +154,7 @@ impl Store {
     /// Bytes of media per second in these tracks, bit i for track i; 0 is not known yet.
     pub(super) fn rate(&self, tracks: u64) -> u64 {
         let these = self.edges.iter().filter(|(track, _)| tracks >> track.get() & 1 == 1);
-        these.map(|(_, edge)| edge.rate).sum()
+        these.map(|(_, edge)| edge.rate()).sum()
     }
 
     /// When the newest of all segments with a verified manifest was captured.

@@ -44,6 +44,8 @@ impl Engine {
         self.end_notices();
         self.free_silent_places();
         self.watch_uplink();
+        self.tell_census();
+        self.watch_supply();
         self.make_room();
         self.seek_links();
         self.store.expire(self.config.window);

@@ -89,6 +89,11 @@ impl Uplink {
         self.slots
     }
 
+    /// What it carries was told or has been found: it is more than a belief.
+    pub(super) const fn known(&self) -> bool {
+        self.limit.is_some() || self.found
+    }
+
     /// How many symbols go out in a time, as of late.
     pub(super) fn symbols_within(&self, span: Duration) -> usize {
         let frame = Engine::caps_needed().data_frame_max as u64;

@@ -19,6 +19,7 @@ pub const PAGE_LEAVES: usize = 32;
 const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"beacon/manifest/1";
 const GROUP_START: u8 = 1;
+const THINNED: u8 = 2;
 /// The largest decode time: times stay far from overflow however they are added up.
 pub(crate) const START_MAX: u64 = u64::MAX >> 16;
 /// The largest time on the publisher's clock, in microseconds.
@@ -34,6 +35,9 @@ pub struct Manifest {
     pub id: SegmentId,
     /// The first object is independently decodable.
     pub group_start: bool,
+    /// The origin has left out pictures of this segment, or before it, because the audience's
+    /// uplinks do not carry all.
+    pub thinned: bool,
     /// Revision of the description that its track configuration is in.
     pub revision: u32,
     /// Decode time of the first object in ticks of the track.
@@ -80,7 +84,8 @@ impl Manifest {
         out.put_u8(VERSION);
         out.put_u8(self.id.track.get());
         out.put_u32(self.id.seq);
-        out.put_u8(if self.group_start { GROUP_START } else { 0 });
+        let flag = |set, bit| if set { bit } else { 0 };
+        out.put_u8(flag(self.group_start, GROUP_START) | flag(self.thinned, THINNED));
         out.put_u32(self.revision);
         out.put_u64(self.start);
         out.put_u32(self.duration);
@@ -125,7 +130,7 @@ impl Manifest {
         let mut r = Reader::new(body);
         r.bytes(6)?;
         let flags = r.u8()?;
-        if flags & !GROUP_START != 0 {
+        if flags & !(GROUP_START | THINNED) != 0 {
             return Err(DecodeError::Range("manifest flags"));
         }
         let (revision, start, duration) = (r.u32()?, r.u64()?, r.u32()?);
@@ -145,10 +150,10 @@ impl Manifest {
             .map(|_| r.array())
             .collect::<Result<Vec<Hash>, _>>()?;
         r.end()?;
-        let group_start = flags & GROUP_START != 0;
         Ok(Self {
             id,
-            group_start,
+            group_start: flags & GROUP_START != 0,
+            thinned: flags & THINNED != 0,
             revision,
             start,
             duration,

@@ -44,6 +44,17 @@ pub struct Have {
     pub mask: u32,
 }
 
+/// What hangs on a peer in one stripe, itself included.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// The stripe.
+    pub stripe: u8,
+    /// Viewers.
+    pub viewers: u32,
+    /// Stripe subscriptions they serve together.
+    pub slots: u32,
+}
+
 /// Why a subscription is refused or ended.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -151,6 +162,8 @@ pub enum Message {
     },
     /// A receipt of the ledger, opaque here.
     Receipt(Bytes),
+    /// To a parent: what hangs on the sender in the stripes that it takes from it.
+    Census(Vec<Census>),
 }
 
 mod kind {
@@ -174,6 +187,7 @@ mod kind {
     pub(super) const FETCH: u8 = 0x12;
     pub(super) const FETCH_TAIL: u8 = 0x13;
     pub(super) const RECEIPT: u8 = 0x14;
+    pub(super) const CENSUS: u8 = 0x15;
 }
 
 impl Message {
@@ -233,6 +247,7 @@ impl Message {
             Self::Fetch(id) => put_segment(&mut out, kind::FETCH, *id),
             Self::FetchTail { tracks } => put_u64(&mut out, kind::FETCH_TAIL, *tracks),
             Self::Receipt(receipt) => put_bytes(&mut out, kind::RECEIPT, receipt),
+            Self::Census(entries) => encode_census(&mut out, entries),
         }
         out.freeze()
     }
@@ -270,6 +285,7 @@ impl Message {
             kind::FETCH => Self::Fetch(segment(r)?),
             kind::FETCH_TAIL => Self::FetchTail { tracks: r.u64()? },
             kind::RECEIPT => Self::Receipt(receipt(r)?),
+            kind::CENSUS => Self::Census(decode_census(r)?),
             other => return Err(DecodeError::Type(other)),
         };
         reader.end()?;
@@ -330,6 +346,24 @@ fn encode_have(out: &mut BytesMut, entries: &[Have]) {
 fn decode_have(r: &mut Reader) -> Result<Vec<Have>, DecodeError> {
     let count = r.count(HAVES_MAX, 9, "haves")?;
     (0..count).map(|_| Ok(Have { id: segment(r)?, mask: r.u32()? })).collect()
+}
+
+fn encode_census(out: &mut BytesMut, entries: &[Census]) {
+    out.put_u8(kind::CENSUS);
+    let entries = &entries[..entries.len().min(usize::from(STRIPES_MAX) + 1)];
+    out.put_u8(entries.len() as u8);
+    for census in entries {
+        out.put_u8(census.stripe);
+        out.put_u32(census.viewers);
+        out.put_u32(census.slots);
+    }
+}
+
+fn decode_census(r: &mut Reader) -> Result<Vec<Census>, DecodeError> {
+    let count = r.count(usize::from(STRIPES_MAX) + 1, 9, "stripes")?;
+    let census =
+        |r: &mut Reader| Ok(Census { stripe: stripe(r)?, viewers: r.u32()?, slots: r.u32()? });
+    (0..count).map(|_| census(r)).collect()
 }
 
 fn put_u64(out: &mut BytesMut, kind: u8, value: u64) {

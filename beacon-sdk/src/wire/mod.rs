@@ -12,8 +12,8 @@ mod symbol;
 pub use codec::DecodeError;
 pub use hello::{FarewellReason, Hello, PROTOCOL_VERSION};
 pub use message::{
-    HAVE_COMPLETE, HAVE_GROUP_START, HAVES_MAX, Have, Message, PAGES_MAX, PEERS_MAX, RefuseReason,
-    Status,
+    Census, HAVE_COMPLETE, HAVE_GROUP_START, HAVES_MAX, Have, Message, PAGES_MAX, PEERS_MAX,
+    RefuseReason, Status,
 };
 pub use span::{SPANS_MAX, Span};
 pub use symbol::{SYMBOL_HEADER_LEN, SymbolHeader};

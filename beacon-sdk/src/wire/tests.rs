@@ -75,6 +75,11 @@ fn time() -> impl Strategy<Value = Instant> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
+    let census = (0..=16_u8, any::<(u32, u32)>()).prop_map(|(stripe, (viewers, slots))| Census {
+        stripe,
+        viewers,
+        slots,
+    });
     let have = (segment(), any::<u32>()).prop_map(|(id, mask)| Have { id, mask });
     prop_oneof![
         hello(),
@@ -99,6 +104,7 @@ fn message() -> impl Strategy<Value = Message> {
         segment().prop_map(Message::Fetch),
         any::<u64>().prop_map(|tracks| Message::FetchTail { tracks }),
         record().prop_map(Message::Receipt),
+        vec(census, 0..=17).prop_map(Message::Census),
     ]
 }
 

@@ -44,6 +44,7 @@ pub fn manifest(seq: u32, payload: &[u8]) -> Manifest {
     Manifest {
         id: SegmentId { track: TrackId::default(), seq },
         group_start: true,
+        thinned: false,
         revision: 0,
         start: u64::from(seq) * 100,
         duration: 100,

@@ -86,12 +86,14 @@ enum Happening {
     Measure,
 }
 
-/// Bytes that went over links.
+/// Bytes that went over links, and what they were to carry.
 #[derive(Copy, Clone, Debug, Default)]
 struct Traffic {
     control: u64,
     data: u64,
     origin: u64,
+    /// Bytes of objects that the camera made, sent or not.
+    made: u64,
 }
 
 /// A plan being played out. In which steps makes no difference to what happens.
@@ -284,6 +286,7 @@ impl World {
     fn picture(&mut self, n: u64) {
         let captured = Instant::from_micros(EPOCH_US + self.now / 1000);
         for object in self.camera.objects(n, captured) {
+            self.traffic.made += object.data.len() as u64;
             self.give(0, Input::Media(Media::Object(object)));
         }
         self.settle(0);
@@ -394,6 +397,8 @@ impl World {
             duplicates: ratio(sum.duplicate, sum.useful + sum.duplicate),
             control: ratio(traffic.control - self.base.control, sum.useful),
             source_ratio: ratio(source, stream),
+            published: ratio(stream, traffic.made - self.base.made).min(1.0),
+            supply_seen: origin.supply_percent as f64 / 100.0,
             offload: 1.0 - ratio(source, sum.useful),
             jain: jain(&self.gone.goodput),
             depth_max: sum.hops,

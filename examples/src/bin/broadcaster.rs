@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use beacon_codec_lite::{FileSink, Mp4File, TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::{Edge, args, finish};
-use beacon_sdk::{Beacon, Profile, Sink, Source, Ticket};
+use beacon_sdk::{Beacon, Broadcast, Event, Profile, Sink, Source, Ticket};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +38,10 @@ struct Args {
     /// Links this process has at most; viewers carry the stream to all others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     max_links: Option<u16>,
+    /// Publish every picture even when the viewers' uplinks together do not carry the stream: as a
+    /// rule nothing arrives then. Otherwise part of the pictures is left out meanwhile
+    #[arg(long)]
+    no_thin: bool,
     /// Write what is published as a fragmented MP4
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -68,6 +72,7 @@ async fn run(args: Args) -> Result<()> {
         None => None,
     };
     let mut config = args.run.profile.config();
+    config.thin = !args.no_thin;
     if let Some(links) = args.max_links {
         config.links_max = links;
         config.links_target = config.links_target.min(links);
@@ -86,7 +91,22 @@ async fn run(args: Args) -> Result<()> {
         tokio::spawn(args::follow(file, broadcast.lister()));
     }
     let (stop, snapshots) = (broadcast.stopper(), broadcast.snapshots());
-    finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await
+    let telling = tokio::spawn(tell(broadcast));
+    let ended = finish::drive(driver, stop, snapshots, args.run.stats, args.run.duration).await;
+    telling.await?;
+    ended
+}
+
+/// Prints what the broadcaster can do something about, until there is no more.
+async fn tell(mut broadcast: Broadcast) {
+    while let Some(event) = broadcast.next_event().await {
+        if matches!(
+            event,
+            Event::Supply { .. } | Event::RendezvousLost { .. } | Event::RendezvousBack
+        ) {
+            eprintln!("{event}");
+        }
+    }
 }
 
 fn open_source(args: &Args) -> Result<Box<dyn Source>> {

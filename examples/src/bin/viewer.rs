@@ -106,6 +106,7 @@ async fn tell(mut watch: Watch, verbose: bool) {
                 | Event::RendezvousBack
                 | Event::Replaced { .. }
                 | Event::Equivocation { .. }
+                | Event::Thinned { .. }
         );
         if verbose || loud {
             eprintln!("{event}");
