@@ -70,6 +70,17 @@ pub struct Config {
     /// (`plans/tuning/live-overdue.toml`, seeds 1 and 2). 60 ms low latency: 120 ms loses .3 % more
     /// (`plans/tuning/low-latency-overdue.toml`, seeds 1 to 3).
     pub overdue: Duration,
+    /// Share of requests that may go to what is due within three eighths of `playout`, in percent,
+    /// 0–100; one symbol always may. Urgency must stay a bounded lane: when it dominates, everything
+    /// becomes late (theory.md §2.2 E).
+    pub urgent_percent: u8,
+    /// Mean time between moves to other parents that nothing but a shorter or faster way calls for.
+    pub move_pause: Duration,
+    /// A parent is not left for being slow before it has been seen for so long: the first segments
+    /// after a change always come late.
+    pub settle: Duration,
+    /// A stripe this much slower than half as long again as the others usually take has a bad parent.
+    pub slow: Duration,
     /// A link that is silent for this long is lost. One that is quiet is pinged at a quarter of
     /// it, another one as often as this, for its round trip.
     pub silence: Duration,
@@ -145,6 +156,10 @@ impl Profile {
             thin: true,
             plan_interval: ms(50),
             overdue: ms(400),
+            urgent_percent: 10,
+            move_pause: ms(300),
+            settle: ms(800),
+            slow: ms(100),
             silence: ms(3000),
             choice: Choice::default(),
         };
@@ -196,6 +211,10 @@ impl Config {
                 "1 to 256 and at least links_target",
             ),
             ((ms(5)..=ms(1000)).contains(&self.plan_interval), "plan_interval", "5 ms to 1 s"),
+            (self.urgent_percent <= 100, "urgent_percent", "0 to 100"),
+            (self.move_pause <= ms(60_000), "move_pause", "at most 60 s"),
+            (self.settle <= ms(60_000), "settle", "at most 60 s"),
+            (self.slow <= ms(60_000), "slow", "at most 60 s"),
             (self.silence >= ms(500), "silence", "at least 500 ms"),
         ];
         match rules.iter().find(|(ok, ..)| !ok) {

@@ -53,6 +53,12 @@ impl PublicKey {
         u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
     }
 
+    /// The first 64 bits, for finding a key among many: few share them.
+    pub(crate) const fn head(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// Whether `signature` is this key's over `context` followed by `message`.
     ///
     /// Strict verification: honest peers on different platforms agree on every input

@@ -106,7 +106,9 @@ pub struct Percentiles {
 /// where it matters, bounded everywhere.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Histogram {
-    counts: Vec<u32>,
+    /// Buckets that are not empty, ascending, and how many are in each: a peer's delays lie close
+    /// together.
+    counts: Vec<(u16, u32)>,
     total: u64,
 }
 
@@ -117,11 +119,11 @@ const BUCKETS: u64 = FINE + 960;
 impl Histogram {
     pub(crate) fn record(&mut self, ms: u64) {
         let bucket = if ms < FINE { ms } else { FINE + (ms - FINE) / COARSE_MS };
-        let bucket = bucket.min(BUCKETS - 1) as usize;
-        if self.counts.len() <= bucket {
-            self.counts.resize(bucket + 1, 0);
+        let bucket = bucket.min(BUCKETS - 1) as u16;
+        match self.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(1),
+            Err(at) => self.counts.insert(at, (bucket, 1)),
         }
-        self.counts[bucket] = self.counts[bucket].saturating_add(1);
         self.total += 1;
     }
 
@@ -132,7 +134,8 @@ impl Histogram {
     fn at(&self, percent: u64) -> u64 {
         let rank = (self.total * percent).div_ceil(100).max(1);
         let mut seen = 0;
-        for (bucket, count) in (0_u64..).zip(&self.counts) {
+        for (bucket, count) in &self.counts {
+            let bucket = u64::from(*bucket);
             seen += u64::from(*count);
             if seen >= rank {
                 return if bucket < FINE { bucket } else { FINE + (bucket - FINE) * COARSE_MS };

@@ -123,6 +123,14 @@ pub struct Overrides {
     pub plan_ms: Option<u64>,
     /// [`Config::overdue`] in ms.
     pub overdue_ms: Option<u64>,
+    /// [`Config::urgent_percent`].
+    pub urgent_percent: Option<u8>,
+    /// [`Config::move_pause`] in ms.
+    pub move_pause_ms: Option<u64>,
+    /// [`Config::settle`] in ms.
+    pub settle_ms: Option<u64>,
+    /// [`Config::slow`] in ms.
+    pub slow_ms: Option<u64>,
     /// [`Config::silence`] in ms.
     pub silence_ms: Option<u64>,
 }
@@ -517,7 +525,11 @@ impl Plan {
         ms(engine.window_ms, &mut config.window);
         ms(engine.plan_ms, &mut config.plan_interval);
         ms(engine.overdue_ms, &mut config.overdue);
+        ms(engine.move_pause_ms, &mut config.move_pause);
+        ms(engine.settle_ms, &mut config.settle);
+        ms(engine.slow_ms, &mut config.slow);
         ms(engine.silence_ms, &mut config.silence);
+        config.urgent_percent = engine.urgent_percent.unwrap_or(config.urgent_percent);
         config.stripes = engine.stripes.unwrap_or(config.stripes);
         config.repair_percent = engine.repair_percent.unwrap_or(config.repair_percent);
         config.push_repair = engine.push_repair.unwrap_or(config.push_repair);

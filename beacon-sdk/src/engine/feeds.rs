@@ -249,7 +249,7 @@ impl Feeds {
 
     /// Notes that a neighbour was asked for a stripe; `false` when that makes no sense.
     pub(super) fn ask(&mut self, stripe: u8, peer: PeerKey, wish: HandOver, now: Instant) -> bool {
-        let paused = self.paused(stripe, peer, now);
+        let paused = self.pauses(peer, now) >> stripe & 1 == 1;
         let Some(feed) = self.stripes.get_mut(usize::from(stripe)) else { return false };
         if paused || feed.pending.is_some() || feed.parent == Some(peer) {
             return false;
@@ -258,10 +258,11 @@ impl Feeds {
         true
     }
 
-    /// Whether a neighbour refused a stripe just now.
-    pub(super) fn paused(&self, stripe: u8, peer: PeerKey, now: Instant) -> bool {
-        let until = |since: Instant| since + REFUSED_PAUSE;
-        self.refused.iter().any(|&(p, s, at)| p == peer && s == stripe && until(at) > now)
+    /// Stripes that a neighbour refused just now: bit i is stripe i.
+    pub(super) fn pauses(&self, peer: PeerKey, now: Instant) -> u32 {
+        let refused =
+            self.refused.iter().filter(|(p, _, at)| *p == peer && *at + REFUSED_PAUSE > now);
+        refused.fold(0, |mask, (_, stripe, _)| mask | 1 << stripe)
     }
 
     /// A neighbour says that it pushes a stripe, and along which path.

@@ -2,15 +2,17 @@
 
 use super::Engine;
 use super::content::{Content, PageFate, SymbolFate};
+use super::sealed::Sealed;
 use crate::event::{Event, Offence};
 use crate::id::SegmentId;
-use crate::media::{Description, Manifest, RecordError, SegmentHasher, payload_hash};
+use crate::media::{Description, Manifest, RecordError, payload_hash};
 use crate::plugin::{Feedback, Observation, PeerKey, Transfer};
 use crate::time::Instant;
 use crate::wire::{HAVE_COMPLETE, Message, SYMBOL_HEADER_LEN, SymbolHeader};
 use bytes::Bytes;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Symbols of one neighbour, and of all, that wait for a manifest or page at most. A stripe of a
 /// large segment is 64 symbols (fec_auth.md §2.3).
@@ -98,6 +100,7 @@ impl Engine {
         }
         self.tracks = tracks;
         self.player.describe(&description, self.tracks);
+        self.playable = Instant::ZERO;
         let frame = Message::Description(record).encode();
         self.description = Some((description, frame.clone()));
         let others: Vec<PeerKey> =
@@ -119,21 +122,21 @@ impl Engine {
             return;
         }
         let stripes = description.stripes;
-        let known = self.store.content(id).map(|content| content.frame == frame);
+        let known = self.store.content(id).map(|content| *content.frame() == frame);
         if known == Some(true) {
             return;
         }
-        let manifest = match Manifest::open(self.broadcast, record) {
-            Ok(manifest) => manifest,
+        let sealed = match self.open_manifest(id, record, &frame) {
+            Ok(sealed) => sealed,
             Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
             Err(_) => return self.ban(from, Offence::BrokenFrame),
         };
         if known.is_some() {
             return self.event(Event::Equivocation { id });
         }
-        self.player.clock(&manifest, self.now);
-        let hasher = SegmentHasher::new(self.broadcast, id);
-        let content = Content::new(manifest, frame.clone(), hasher, stripes, self.now);
+        self.player.clock(&sealed.manifest, self.now);
+        self.playable = Instant::ZERO;
+        let content = Content::new(sealed, stripes, self.now);
         self.store.insert(id, content);
         self.pass_on_record(id, &frame, Some(from));
         self.release(id);
@@ -141,6 +144,30 @@ impl Engine {
             self.plan_by(self.now + self.fetch_guard(id));
         }
         self.plan_by(self.now + self.config.overdue);
+    }
+
+    /// Checks a manifest, unless an engine that shares its findings has.
+    fn open_manifest(
+        &self,
+        id: SegmentId,
+        record: &Bytes,
+        frame: &Bytes,
+    ) -> Result<Arc<Sealed>, RecordError> {
+        if let Some(sealed) = self.commons.as_ref().and_then(|c| c.find(self.broadcast, id, frame))
+        {
+            return Ok(sealed);
+        }
+        let manifest = Manifest::open(self.broadcast, record)?;
+        Ok(self.sealed(manifest, frame.clone()))
+    }
+
+    /// A verified manifest, for this engine and those that it shares with.
+    pub(super) fn sealed(&self, manifest: Manifest, frame: Bytes) -> Arc<Sealed> {
+        let sealed = Arc::new(Sealed::new(self.broadcast, manifest, frame));
+        if let Some(commons) = &self.commons {
+            commons.add(self.broadcast, &sealed);
+        }
+        sealed
     }
 
     /// Pages came as `leaves` in `frame`, which is passed on as it is.
@@ -173,7 +200,7 @@ impl Engine {
         };
         match content.accept(header.esi, &frame) {
             SymbolFate::New => {
-                let enough = content.held() >= content.manifest.layout.source();
+                let enough = content.held() >= content.manifest().layout.source();
                 let news = enough || content.mask() != content.told;
                 let stripe = content.stripe(header.esi);
                 if content.mask() >> stripe & 1 == 1 {
@@ -244,7 +271,7 @@ impl Engine {
         content.pulled |= !by.is_empty();
         let stripe = content.stripe(header.esi);
         let feed = &mut self.feeds.stripes[usize::from(stripe)];
-        if let Some((last, at)) = feed.flow_of(from, content.manifest.captured) {
+        if let Some((last, at)) = feed.flow_of(from, content.manifest().captured) {
             *last = now;
             if !by.contains(&from) {
                 straggled = true;
@@ -323,16 +350,16 @@ impl Engine {
     fn recover(&mut self, id: SegmentId) {
         let code = self.parts.code.id();
         let Some(content) = self.store.content_mut(id) else { return };
-        let source = content.manifest.layout.source();
+        let source = content.manifest().layout.source();
         let ready = !content.complete()
-            && content.manifest.code == code
+            && content.manifest().code == code
             && content.held() >= source.max(content.tried + 1)
             && content.held() <= source + RECOVER_MAX;
         if !ready {
             return;
         }
         content.tried = content.held();
-        let layout = content.manifest.layout;
+        let layout = content.manifest().layout;
         let symbols = content.symbols();
         let recovered = match self.parts.code.recover(&layout, &symbols) {
             Ok(Some(payload)) => payload,
@@ -341,7 +368,7 @@ impl Engine {
         };
         let Some(content) = self.store.content_mut(id) else { return };
         let authentic = recovered.len() == layout.padded_len()
-            && payload_hash(&recovered[..layout.payload_len()]) == content.manifest.payload_hash;
+            && payload_hash(&recovered[..layout.payload_len()]) == content.manifest().payload_hash;
         if !authentic {
             return tracing::warn!(segment = %id, "recovered payload does not match its manifest");
         }

@@ -21,6 +21,7 @@ const BANNED_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
+    peer: PeerId,
     /// Place in the rendezvous' list, the lower the better; peers from gossip come after.
     rank: u16,
     failures: u8,
@@ -30,7 +31,8 @@ struct Known {
 /// The passive view and the dials under way.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    known: BTreeMap<PeerId, Known>,
+    /// By id. They are many and mostly lie there: as dense as can be.
+    known: Vec<Known>,
     dialing: BTreeMap<PeerId, Instant>,
     banned: BTreeSet<PeerId>,
 }
@@ -48,28 +50,41 @@ impl Links {
         if peer == me || self.banned.contains(&peer) {
             return;
         }
-        if !self.known.contains_key(&peer) && self.known.len() >= KNOWN_MAX {
+        if let Some(known) = self.find(&peer) {
+            return known.rank = rank;
+        }
+        if self.known.len() >= KNOWN_MAX {
             // The least useful one goes: often failed, low in the list.
-            let worst = self.known.iter().max_by_key(|(id, k)| (k.failures, k.rank, **id));
-            if let Some(id) = worst.map(|(id, _)| *id) {
-                self.known.remove(&id);
+            let worst = |at: &usize| {
+                let known = &self.known[*at];
+                (known.failures, known.rank, known.peer)
+            };
+            if let Some(at) = (0..self.known.len()).max_by_key(worst) {
+                self.known.remove(at);
             }
         }
-        let known = self.known.entry(peer).or_insert(Known {
-            rank,
-            failures: 0,
-            not_before: Instant::ZERO,
-        });
-        known.rank = rank;
+        let at = self.known.partition_point(|known| known.peer < peer);
+        self.known.insert(at, Known { peer, rank, failures: 0, not_before: Instant::ZERO });
+    }
+
+    fn find(&mut self, peer: &PeerId) -> Option<&mut Known> {
+        let at = self.known.binary_search_by_key(peer, |known| known.peer).ok()?;
+        self.known.get_mut(at)
+    }
+
+    fn forget(&mut self, peer: &PeerId) {
+        if let Ok(at) = self.known.binary_search_by_key(peer, |known| known.peer) {
+            self.known.remove(at);
+        }
     }
 
     /// The rendezvous says that a peer has left.
     pub(super) fn gone(&mut self, peer: PeerId) {
-        self.known.remove(&peer);
+        self.forget(&peer);
     }
 
     pub(super) fn ban(&mut self, peer: PeerId) {
-        self.known.remove(&peer);
+        self.forget(&peer);
         self.dialing.remove(&peer);
         if self.banned.len() < BANNED_MAX {
             self.banned.insert(peer);
@@ -82,7 +97,7 @@ impl Links {
 
     /// Some known peers, for a neighbour that asks around.
     pub(super) fn sample(&self, count: usize, rng: &mut Rng) -> Vec<PeerId> {
-        let mut all: Vec<PeerId> = self.known.keys().copied().collect();
+        let mut all: Vec<PeerId> = self.known.iter().map(|known| known.peer).collect();
         rng.shuffle(&mut all);
         all.truncate(count);
         all
@@ -95,10 +110,10 @@ impl Links {
 
     /// The link has proven useful: earlier failures are forgiven.
     pub(super) fn proven(&mut self, me: PeerId, peer: PeerId) {
-        if !self.known.contains_key(&peer) {
+        if self.find(&peer).is_none() {
             self.learn(me, peer, u16::MAX);
         }
-        if let Some(known) = self.known.get_mut(&peer) {
+        if let Some(known) = self.find(&peer) {
             known.failures = 0;
         }
     }
@@ -106,7 +121,7 @@ impl Links {
     /// A dial failed, a link was refused or lost: not again at once.
     pub(super) fn failed(&mut self, peer: PeerId, now: Instant, rng: &mut Rng) {
         self.dialing.remove(&peer);
-        let Some(known) = self.known.get_mut(&peer) else { return };
+        let Some(known) = self.find(&peer) else { return };
         let pause = (PAUSE_MIN * 2_u32.pow(u32::from(known.failures.min(5)))).min(PAUSE_MAX);
         // Half of it at random, so that peers refused together do not return together.
         let spread = rng.below(pause.as_millis() as u32 / 2 + 1);
@@ -140,10 +155,11 @@ impl Links {
         let mut ready: Vec<(u16, PeerId)> = self
             .known
             .iter()
-            .filter(|(id, known)| {
-                known.not_before <= now && !self.dialing.contains_key(*id) && !linked(id)
+            .filter(|known| {
+                let id = &known.peer;
+                known.not_before <= now && !self.dialing.contains_key(id) && !linked(id)
             })
-            .map(|(id, known)| (known.rank, *id))
+            .map(|known| (known.rank, known.peer))
             .collect();
         ready.sort_unstable();
         let at = if rng.below(2) == 0 { 0 } else { rng.below(ready.len() as u32) as usize };

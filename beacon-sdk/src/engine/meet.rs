@@ -45,6 +45,9 @@ impl Engine {
             return self.turn_away(key, FarewellReason::Full, peers);
         }
         let hello = Hello::sign(&self.identity, self.broadcast, &link.binding, &link.peer);
+        if let Some(commons) = &self.commons {
+            commons.greets(link.peer, link.binding, &hello);
+        }
         self.send(key, &Message::Hello(hello));
     }
 
@@ -56,9 +59,13 @@ impl Engine {
         if hello.broadcast != self.broadcast {
             return self.turn_away(from, FarewellReason::Broadcast, Vec::new());
         }
-        let transcript = hello.transcript(&peer.binding, &self.me);
+        let (commons, binding) = (self.commons.as_ref(), peer.binding);
+        let signed = || {
+            let transcript = hello.transcript(&binding, &self.me);
+            hello.peer.verify(Hello::CONTEXT, &transcript, &hello.signature)
+        };
         let proven = hello.peer == peer.id
-            && hello.peer.verify(Hello::CONTEXT, &transcript, &hello.signature);
+            && (commons.is_some_and(|c| c.greeted(self.me, binding, hello)) || signed());
         if !proven {
             return self.ban(from, Offence::FalseIdentity);
         }

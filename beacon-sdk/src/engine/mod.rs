@@ -30,6 +30,7 @@ mod publish;
 mod push;
 mod report;
 mod scarcity;
+mod sealed;
 mod send;
 mod spare;
 mod store;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use io::{Input, Output};
 pub use publish::PublishError;
+pub use sealed::Commons;
 
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Offence};
@@ -110,6 +112,7 @@ pub struct Engine {
     publisher: Option<Publisher>,
     description: Option<(Description, Bytes)>,
     quarantine: Quarantine,
+    commons: Option<Commons>,
     pushed: Pushed,
     pacer: Pacer,
     uplink: Uplink,
@@ -130,7 +133,8 @@ pub struct Engine {
     control_waits: Turns,
     /// For whom symbols may be waiting that can be sent.
     data_waits: Turns,
-    /// Before this there is nothing to play, unless something happens that sets it to zero.
+    /// Before this there is nothing to play, unless something happens that sets it to zero: a
+    /// description, a manifest, a segment that becomes whole, and a look now and then.
     playable: Instant,
     /// Whose turn it is to send.
     turn: usize,
@@ -225,6 +229,7 @@ impl Engine {
             publisher,
             description: None,
             quarantine: Quarantine::default(),
+            commons: None,
             pushed: Pushed::default(),
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
@@ -259,6 +264,13 @@ impl Engine {
         })
     }
 
+    /// Verifies together with others from now on: what an engine of `commons` has found true is not
+    /// checked anew, and not kept twice. Nothing that the engine does is different. For many engines
+    /// in one process; they trust each other's memory.
+    pub fn share(&mut self, commons: &Commons) {
+        self.commons = Some(commons.clone());
+    }
+
     /// What a transport must be able to carry for this engine.
     #[must_use]
     pub const fn caps_needed() -> TransportCaps {
@@ -271,15 +283,6 @@ impl Engine {
         self.now = self.now.max(now);
         if !matches!(input, Input::Refused { .. }) {
             self.count_sent();
-        }
-        // Of what comes on the data lane only the completion of a segment concerns playout.
-        if !matches!(
-            input,
-            Input::Received { lane: Lane::Data, .. }
-                | Input::Writable { .. }
-                | Input::Refused { .. }
-        ) {
-            self.playable = Instant::ZERO;
         }
         match input {
             Input::Timeout => {}
@@ -301,8 +304,14 @@ impl Engine {
                 }
             }
             Input::Refused { to, lane, frame } => self.on_refused(to, lane, frame),
-            Input::Media(media) => self.on_media(media),
-            Input::End => self.on_end(),
+            Input::Media(media) => {
+                self.playable = Instant::ZERO;
+                self.on_media(media);
+            }
+            Input::End => {
+                self.playable = Instant::ZERO;
+                self.on_end();
+            }
         }
         self.on_timers();
     }
@@ -334,7 +343,7 @@ impl Engine {
         match &item {
             Playout::Gap { id } => self.event(Event::Missed { id: *id }),
             Playout::Segment { id, .. } => {
-                let thinned = self.store.content(*id).is_some_and(|c| c.manifest.thinned);
+                let thinned = self.store.content(*id).is_some_and(|c| c.manifest().thinned);
                 if !had_started {
                     let after = self.now.since(self.joined);
                     self.event(Event::Started { after });

@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 pub(super) const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// Symbols that may wait for one neighbour: two seconds of 4 Mbit/s. Beyond, the oldest go.
 pub(super) const SYMBOLS_MAX: usize = 1024;
+/// An empty queue keeps room for so many symbols: more is what one bad moment needed.
+const SYMBOLS_KEPT: usize = 32;
 /// Symbols waiting above which further requests are answered busy.
 pub(super) const SYMBOLS_BUSY: usize = 256;
 
@@ -129,6 +131,9 @@ impl Outbox {
         loop {
             let parcel = self.data.pop_front()?;
             self.asked = self.asked.saturating_sub(1);
+            if self.data.is_empty() && self.data.capacity() > SYMBOLS_KEPT {
+                self.data = VecDeque::new();
+            }
             if parcel.expires > now {
                 return Some(parcel.frame);
             }

@@ -7,7 +7,6 @@ use crate::plugin::PeerKey;
 use crate::time::{Instant, micros};
 use crate::wire::Status;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 /// Requested symbols in flight per neighbour: where a link starts, and its bounds.
 const WINDOW_START: u16 = 64;
@@ -200,33 +199,44 @@ impl Peer {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     slots: Vec<Option<Peer>>,
-    by_id: BTreeMap<PeerId, PeerKey>,
+    /// The head of the id in each slot, for finding one without looking at the records; 0 where
+    /// there is none.
+    heads: Vec<u64>,
+    count: usize,
 }
 
 impl Peers {
     /// A record for a new link; `None` when there is one already.
     pub(super) fn add(&mut self, id: PeerId, binding: [u8; 32], now: Instant) -> Option<PeerKey> {
-        if self.by_id.contains_key(&id) {
+        if self.key(&id).is_some() {
             return None;
         }
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let key = PeerKey(u16::try_from(free).ok()?);
         if free == self.slots.len() {
             self.slots.push(None);
+            self.heads.push(0);
         }
         self.slots[free] = Some(Peer::new(id, binding, now));
-        self.by_id.insert(id, key);
+        self.heads[free] = id.head();
+        self.count += 1;
         Some(key)
     }
 
     pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         let peer = self.slots.get_mut(usize::from(key.0))?.take()?;
-        self.by_id.remove(&peer.id);
+        self.heads[usize::from(key.0)] = 0;
+        self.count -= 1;
         Some(peer)
     }
 
     pub(super) fn key(&self, id: &PeerId) -> Option<PeerKey> {
-        self.by_id.get(id).copied()
+        let wanted = id.head();
+        let mut found = (0_u16..).zip(&self.heads).filter(|(_, head)| **head == wanted);
+        found.find_map(|(at, _)| {
+            let peer = self.slots[usize::from(at)].as_ref()?;
+            (peer.id == *id).then_some(PeerKey(at))
+        })
     }
 
     pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
@@ -253,6 +263,6 @@ impl Peers {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.count
     }
 }

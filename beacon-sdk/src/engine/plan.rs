@@ -87,12 +87,12 @@ impl Engine {
         let holder = segment.holders.iter().find(|holder| holder.peer == key);
         let mask = holder.map_or(0, |holder| holder.mask);
         let stripes = &self.feeds.stripes;
-        let captured = content.manifest.captured;
+        let captured = content.manifest().captured;
         let pushes = |stripe: u8| {
             stripes[usize::from(stripe)].flow(captured).is_some_and(|flow| flow.peer == key)
         };
         let room = usize::from(peer.room());
-        let total = content.manifest.layout.total();
+        let total = content.manifest().layout.total();
         let mut granted: Vec<u16> = esis
             .iter()
             .copied()
@@ -141,7 +141,7 @@ impl Engine {
         }
         let Some(newest) = self.store.newest_captured() else { return now_on };
         let Some(feed) = self.feeds.stripes.get(usize::from(stripe)) else { return now_on };
-        let reached = self.store.content(feed.at).map_or(newest, |at| at.manifest.captured);
+        let reached = self.store.content(feed.at).map_or(newest, |at| at.manifest().captured);
         let reached = reached.max(newest - CATCH_UP_MAX);
         let old = feed.parent.and_then(|parent| self.peers.get(parent));
         match old.filter(|_| reached + self.config.playout / LATE_PART >= newest) {

@@ -157,7 +157,7 @@ impl Player {
         if self.started.is_none() {
             let track = self.cursors[lead].track.id;
             let first = store.track(track).find_map(|(id, segment)| {
-                let manifest = &segment.content.as_ref()?.manifest;
+                let manifest = segment.content.as_ref()?.manifest();
                 manifest.group_start.then_some((id.seq, manifest.start, manifest.captured))
             });
             let Some((seq, start, captured)) = first else { return };
@@ -170,7 +170,7 @@ impl Player {
             let from_us = self.start_us.max(cursor.edge_us);
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
                 let content = segment.content.as_ref()?;
-                let manifest = &content.manifest;
+                let manifest = content.manifest();
                 if cursor.late && !(manifest.group_start && content.complete()) {
                     return None;
                 }
@@ -220,7 +220,7 @@ impl Player {
             if content.is_some_and(super::content::Content::complete) {
                 return Step::Deliver(at, id(seq));
             }
-            let captured = content.map_or(cursor.edge_captured, |c| c.manifest.captured);
+            let captured = content.map_or(cursor.edge_captured, |c| c.manifest().captured);
             let due = self.deadline(captured);
             if due > now {
                 return Step::Wait(wake.min(due));
@@ -249,7 +249,7 @@ impl Player {
             Step::Deliver(_, id) => {
                 let content = store.content(*id);
                 self.changed >> id.track.get() & 1 == 1
-                    && content.is_some_and(|content| content.manifest.revision >= self.changed_at)
+                    && content.is_some_and(|content| content.manifest().revision >= self.changed_at)
             }
         }
     }
@@ -284,7 +284,7 @@ impl Player {
             Step::Deliver(at, id) => (at, id),
         };
         let content = store.content(id)?;
-        let manifest = &content.manifest;
+        let manifest = content.manifest();
         let objects = content
             .payload()
             .and_then(|bytes| {
@@ -328,7 +328,7 @@ impl Player {
         stats.segments_expected += 1;
         stats.segments_missed += 1;
         stats.stalls += 1;
-        let manifest = store.content(id).map(|content| &content.manifest);
+        let manifest = store.content(id).map(|content| content.manifest());
         let track = &self.cursors[at].track;
         stats.stall_ms += manifest.map_or(0, |m| track.micros(u64::from(m.duration)) / 1000);
         tracing::debug!(target: "beacon::playout", segment = %id, ?now, "gap");
@@ -337,9 +337,9 @@ impl Player {
             // Where it ended is learnt from the one that follows.
             let next = SegmentId { seq: id.seq.saturating_add(1), ..id };
             if let Some(content) = store.content(next) {
-                let start = self.cursors[at].track.micros(content.manifest.start);
+                let start = self.cursors[at].track.micros(content.manifest().start);
                 self.cursors[at].edge_us = start;
-                self.cursors[at].edge_captured = content.manifest.captured;
+                self.cursors[at].edge_captured = content.manifest().captured;
             }
         }
     }

@@ -279,7 +279,7 @@ impl Engine {
         let stripes = publisher.stripes;
         self.player.clock(&manifest, self.now);
         let frame = Message::Manifest(manifest.seal(self.broadcast, &self.identity)).encode();
-        let mut content = Content::new(manifest, frame, hasher, stripes, self.now);
+        let mut content = Content::new(self.sealed(manifest, frame), stripes, self.now);
         // Where the manifest has all leaf hashes there are no pages.
         if !content.paged() {
             content.accept_pages(0, &all);

@@ -79,7 +79,7 @@ impl Engine {
         let known: Vec<SegmentId> = self
             .store
             .iter()
-            .filter(|(_, s)| s.content.as_ref().is_some_and(|c| c.manifest.captured >= since))
+            .filter(|(_, s)| s.content.as_ref().is_some_and(|c| c.manifest().captured >= since))
             .map(|(id, _)| id)
             .filter(|id| self.takes(child, *id))
             .collect();
@@ -124,7 +124,8 @@ impl Engine {
         let store = &self.store;
         let useless = |header: &SymbolHeader| {
             store.content(header.segment).is_none_or(|content| {
-                stripes >> content.stripe(header.esi) & 1 == 1 && content.manifest.captured >= until
+                stripes >> content.stripe(header.esi) & 1 == 1
+                    && content.manifest().captured >= until
             })
         };
         if let Some(peer) = self.peers.get_mut(from) {
@@ -259,7 +260,7 @@ impl Engine {
     pub(super) fn pass_on_record(&mut self, id: SegmentId, frame: &Bytes, except: Option<PeerKey>) {
         let stripe = self.feeds.stripe_of_records(id);
         let Some(content) = self.store.content(id) else { return };
-        let captured = content.manifest.captured;
+        let captured = content.manifest().captured;
         let children: Vec<PeerKey> = self.feeds.children.taking(stripe, captured).collect();
         for child in children {
             if Some(child) != except && self.takes(child, id) {
@@ -282,9 +283,9 @@ impl Engine {
         let Some(segment) = self.store.get(id) else { return };
         let Some(content) = &segment.content else { return };
         let stripe = content.stripe(esi);
-        let expires = self.worthless_at(content.manifest.captured);
+        let expires = self.worthless_at(content.manifest().captured);
         let done = HAVE_COMPLETE | 1 << stripe;
-        for child in self.feeds.children.taking(stripe, content.manifest.captured) {
+        for child in self.feeds.children.taking(stripe, content.manifest().captured) {
             let held = segment.holders.iter().any(|h| h.peer == child && h.mask & done != 0);
             let Some(peer) = self.peers.get_mut(child) else { continue };
             let takes = peer.takes_tracks >> id.track.get() & 1 == 1;
@@ -302,7 +303,7 @@ impl Engine {
     /// When a symbol of a segment is worth nothing to anybody.
     pub(super) fn expiry(&self, id: SegmentId) -> Instant {
         match self.store.content(id) {
-            Some(content) => self.worthless_at(content.manifest.captured),
+            Some(content) => self.worthless_at(content.manifest().captured),
             None => self.now + WORTH_MIN,
         }
     }

@@ -116,7 +116,7 @@ impl Engine {
             .iter()
             .filter_map(|(id, segment)| Some((id, segment.content.as_ref()?)))
             .filter(|(_, content)| content.held() > 0)
-            .map(|(id, content)| (Reverse(self.player.deadline(content.manifest.captured)), id))
+            .map(|(id, content)| (Reverse(self.player.deadline(content.manifest().captured)), id))
             .filter(|(deadline, _)| deadline.0 > self.now)
             .collect();
         newest.sort_unstable();
@@ -173,7 +173,7 @@ impl Engine {
             }
         }
         let mut lacks = [Lack::default(), Lack::default()];
-        let total = content.manifest.layout.total();
+        let total = content.manifest().layout.total();
         // Free symbols are begun with at another place by every sender.
         let turn = (self.me.short() ^ peer.id.short()) % u32::from(total.max(1));
         let turn = if reserved == 0 { turn as u16 } else { 0 };
@@ -213,7 +213,7 @@ impl Engine {
         let given = self.pushed.to_mut(id, key, peer.since);
         if given.unheard(peer, self.now) {
             let lost = content.mask() & !told;
-            let total = content.manifest.layout.total();
+            let total = content.manifest().layout.total();
             (0..total).filter(|e| lost >> content.stripe(*e) & 1 == 1).for_each(|e| given.clear(e));
         }
         let mut left = room.min(LINK_MAX.saturating_sub(peer.out.symbols()));

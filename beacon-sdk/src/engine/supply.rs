@@ -103,14 +103,14 @@ impl Engine {
     fn mint(&mut self, id: SegmentId, esis: &[u16]) {
         let code = &mut self.parts.code;
         let Some(content) = self.store.content_mut(id) else { return };
-        let layout = content.manifest.layout;
+        let layout = content.manifest().layout;
         let wanted: Vec<u16> = esis
             .iter()
             .copied()
             .filter(|esi| (layout.source()..layout.total()).contains(esi))
             .filter(|esi| content.symbol(*esi).is_none())
             .collect();
-        if wanted.is_empty() || content.manifest.code != code.id() {
+        if wanted.is_empty() || content.manifest().code != code.id() {
             return;
         }
         let Some(padded) = content.padded() else { return };
@@ -130,7 +130,7 @@ impl Engine {
     pub(super) fn on_busy(&mut self, from: PeerKey, id: SegmentId, spans: &[Span]) {
         debug_assert!(spans.len() <= SPANS_MAX);
         let Some(content) = self.store.content_mut(id) else { return };
-        let (before, total) = (content.asked.len(), content.manifest.layout.total());
+        let (before, total) = (content.asked.len(), content.manifest().layout.total());
         let named = |esi: u16| {
             spans.iter().any(|span| {
                 esi.checked_sub(span.base).is_some_and(|bit| bit < 64 && span.mask >> bit & 1 == 1)
@@ -139,7 +139,7 @@ impl Engine {
         content.asked.retain(|asked| asked.peer != from || !named(asked.esi));
         let refused = (before - content.asked.len()) as u16;
         let until = self.now + self.config.overdue / 2;
-        let captured = content.manifest.captured;
+        let captured = content.manifest().captured;
         for esi in spans.iter().flat_map(|span| span.esis()).filter(|esi| *esi < total) {
             let flow = self.feeds.stripes[usize::from(content.stripe(esi))].flow(captured);
             if flow.is_some_and(|flow| flow.peer == from) {
@@ -213,17 +213,17 @@ impl Engine {
         };
         let starts = || {
             let contents = self.store.track(lead.id).rev().filter_map(|(_, s)| s.content.as_ref());
-            contents.filter(|content| content.manifest.group_start)
+            contents.filter(|content| content.manifest().group_start)
         };
         let Some(first) = starts().find(|content| content.complete()).or_else(|| starts().next())
         else {
             return BTreeMap::new();
         };
-        let start_us = lead.micros(first.manifest.start);
-        let mut firsts = BTreeMap::from([(lead.id, first.manifest.id.seq)]);
+        let start_us = lead.micros(first.manifest().start);
+        let mut firsts = BTreeMap::from([(lead.id, first.manifest().id.seq)]);
         for track in wanted().filter(|track| track.id != lead.id) {
             let overlapping = self.store.track(track.id).find_map(|(id, segment)| {
-                let manifest = &segment.content.as_ref()?.manifest;
+                let manifest = segment.content.as_ref()?.manifest();
                 let duration = track.micros(manifest.duration.into());
                 let end = track.micros(manifest.start).saturating_add(duration);
                 (end > start_us).then_some(id.seq)

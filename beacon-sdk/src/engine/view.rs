@@ -3,6 +3,7 @@
 use super::Engine;
 use super::children::CLOSED;
 use super::content::Content;
+use super::peers::Peer;
 use super::plan::NAK_GUARD;
 use super::store::Segment;
 use crate::config::{DEPTH_MAX, STRIPES_MAX};
@@ -22,7 +23,7 @@ impl Engine {
         MeshView {
             now: self.now,
             stripes: self.stripe_views(&needs),
-            peers: self.peers.ready().map(|(key, _)| self.peer_view(key)).collect(),
+            peers: self.peer_views(),
             needs,
             stripe_count: self.feeds.count() - 1,
             spares,
@@ -30,21 +31,15 @@ impl Engine {
         }
     }
 
-    fn peer_view(&self, key: PeerKey) -> PeerView {
-        // Called with keys of ready peers only; a missing one would be an empty offer.
-        let Some(peer) = self.peers.get(key) else {
-            return PeerView {
-                key,
-                id: self.me,
-                score: crate::Score::default(),
-                rtt: Duration::ZERO,
-                window: 0,
-                outstanding: 0,
-                offers: 0,
-                depth: [u8::MAX; STRIPES_MAX as usize + 1],
-            };
-        };
+    fn peer_views(&self) -> Vec<PeerView> {
+        let mut views = Vec::with_capacity(self.peers.len());
+        views.extend(self.peers.ready().map(|(key, peer)| self.peer_view(key, peer)));
+        views
+    }
+
+    fn peer_view(&self, key: PeerKey, peer: &Peer) -> PeerView {
         let wanted = self.tracks & !peer.status.tracks == 0;
+        let paused = self.feeds.pauses(key, self.now);
         let alive = peer.heard + self.config.silence * 3 / 8 > self.now;
         let offered = |stripe: &u8| {
             let (depth, bar) = (&peer.status.depth, peer.status.bar[usize::from(*stripe)]);
@@ -52,7 +47,7 @@ impl Engine {
                 && bar <= self.feeds.own.weight(*stripe)
                 && depth[usize::from(*stripe)] < DEPTH_MAX
                 && peer.takes >> stripe & 1 == 0
-                && !self.feeds.paused(*stripe, key, self.now)
+                && paused >> stripe & 1 == 0
         };
         let stripes = if wanted && alive { self.feeds.count() } else { 0 };
         PeerView {
@@ -114,12 +109,12 @@ impl Engine {
 
     fn need(&self, id: SegmentId, segment: &Segment) -> Option<Need> {
         let content = segment.content.as_ref()?;
-        let deadline = self.player.deadline(content.manifest.captured);
+        let deadline = self.player.deadline(content.manifest().captured);
         if deadline <= self.now {
             return None;
         }
-        let source = content.manifest.layout.source();
-        let coded = content.manifest.code == self.parts.code.id();
+        let source = content.manifest().layout.source();
+        let coded = content.manifest().code == self.parts.code.id();
         let last = self.feeds.count() - 1;
         // The state is the same for all symbols of a stripe; `None` is expected, but for what a
         // parent has left out.
@@ -160,7 +155,8 @@ impl Engine {
                 }
                 let stripe = content.stripe(esi);
                 let left_out = gaps >> stripe & 1 == 1 && content.skipped(esi);
-                let flow = self.feeds.stripes[usize::from(stripe)].flow(content.manifest.captured);
+                let flow =
+                    self.feeds.stripes[usize::from(stripe)].flow(content.manifest().captured);
                 let parent = flow.map(|flow| flow.peer);
                 match (states[usize::from(stripe)], parent) {
                     (Some(state), _) => missing.push((esi, state)),
@@ -192,7 +188,7 @@ impl Engine {
         stripe: u8,
     ) -> Option<MissingState> {
         let feed = self.feeds.stripes.get(usize::from(stripe))?;
-        let captured = content.manifest.captured;
+        let captured = content.manifest().captured;
         let Some(flow) = feed.flow(captured) else {
             let awaited = feed.awaited(captured, self.now - self.config.overdue / 2);
             return (!awaited).then_some(MissingState::Open);
@@ -201,14 +197,13 @@ impl Engine {
             return None;
         }
         let parent = flow.peer;
-        let straggle = self.peers.get(parent).map_or(Duration::ZERO, |peer| peer.straggle);
-        let guard = NAK_GUARD + straggle * 3 / 2;
         let done = 1 << stripe | HAVE_COMPLETE;
-        let told = segment.holders.iter().any(|holder| {
-            let since = holder.since.max(flow.since);
-            holder.peer == parent && holder.mask & done != 0 && since + guard <= self.now
+        let word = segment.holders.iter().find(|holder| holder.peer == parent);
+        let told = word.filter(|holder| holder.mask & done != 0).is_some_and(|holder| {
+            let straggle = self.peers.get(parent).map_or(Duration::ZERO, |peer| peer.straggle);
+            holder.since.max(flow.since) + NAK_GUARD + straggle * 3 / 2 <= self.now
         });
-        let id = content.manifest.id;
+        let id = content.manifest().id;
         let passed = flow.at.track == id.track && flow.at.seq > id.seq;
         if told {
             return Some(MissingState::Lost(parent));
@@ -234,11 +229,10 @@ impl Engine {
 
     fn holders(&self, segment: &Segment) -> Vec<(PeerKey, u32)> {
         let all = (1 << self.feeds.count()) - 1;
-        segment
-            .holders
-            .iter()
-            .map(|h| (h.peer, if h.mask & HAVE_COMPLETE != 0 { all } else { h.mask & all }))
-            .filter(|(_, mask)| *mask != 0)
-            .collect()
+        let held = |mask: u32| if mask & HAVE_COMPLETE != 0 { all } else { mask & all };
+        let known = segment.holders.iter().map(|holder| (holder.peer, held(holder.mask)));
+        let mut holders = Vec::with_capacity(segment.holders.len());
+        holders.extend(known.filter(|(_, mask)| *mask != 0));
+        holders
     }
 }

@@ -7,9 +7,6 @@ use crate::rng::Rng;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-/// Share of requests that may go to what is due soon, in percent. Urgency must
-/// stay a bounded lane: when it dominates, everything becomes late (theory.md §2.2 E).
-pub(super) const URGENT_PERCENT: u32 = 10;
 /// Weights of rarity, newness and cost (theory.md §2.2 E: 1, 0.2 and 0.15).
 const RARITY: u64 = 1_000_000;
 const NEWNESS: u64 = 200_000;
@@ -27,6 +24,8 @@ const RTT_ONE_US: u64 = 200_000;
 pub struct Hybrid {
     playout: Duration,
     urgent: Duration,
+    /// Share of what is asked for that may be urgent, in percent.
+    lane: u32,
     /// Symbols that the last plan asked for beside the urgent lane.
     asked: u32,
 }
@@ -35,7 +34,12 @@ impl Hybrid {
     /// With the playout time of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { playout: config.playout, urgent: urgent_within(config), asked: 0 }
+        Self {
+            playout: config.playout,
+            urgent: urgent_within(config),
+            lane: config.urgent_percent.into(),
+            asked: 0,
+        }
     }
 
     fn worth(&self, view: &MeshView, need: &Need) -> u64 {
@@ -63,7 +67,7 @@ impl Scheduler for Hybrid {
         let mut puller = Puller::new(view);
         // A share of what is asked for, not of what might be: windows have room for more than the
         // whole stream, and a tenth of that is no bound.
-        let lane = (self.asked * URGENT_PERCENT / 100).max(1);
+        let lane = (self.asked * self.lane / 100).max(1);
         let mut urgent = lane.min(puller.room());
         let mut order: Vec<(Reverse<u64>, u64, usize)> = Vec::with_capacity(view.needs.len());
         // Earliest deadline first, as the view has them.

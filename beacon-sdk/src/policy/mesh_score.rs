@@ -1,10 +1,10 @@
 //! [`MeshScore`]: what a peer is worth to this one, in whole numbers.
 
+use super::roll::Roll;
 use crate::id::PeerId;
 use crate::plugin::{Observation, Role, Score, Scorer};
 use crate::time::Instant;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 /// The score of a peer of which nothing is known (theory.md §4).
 pub const NEWCOMER_SCORE: u8 = 34;
@@ -32,7 +32,7 @@ const RTT_HALF: u64 = 200_000;
 /// Weights and half-lives are guesses in the spirit of theory.md §4, to be swept by the simulator.
 #[derive(Debug, Clone, Default)]
 pub struct MeshScore {
-    peers: BTreeMap<PeerId, Record>,
+    peers: Roll<Record>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -150,10 +150,12 @@ impl Record {
 
 impl Scorer for MeshScore {
     fn observe(&mut self, now: Instant, peer: PeerId, seen: Observation) {
-        if self.peers.len() >= SCORED_PEERS_MAX && !self.peers.contains_key(&peer) {
-            return;
-        }
-        let record = self.peers.entry(peer).or_insert_with(|| Record::new(now));
+        let full = self.peers.len() >= SCORED_PEERS_MAX;
+        let record = match self.peers.meet(&peer) {
+            Some(record) => record,
+            None if full => return,
+            None => self.peers.enter(peer, Record::new(now)),
+        };
         record.advance(now);
         record.note(now, seen);
     }

@@ -14,6 +14,7 @@ mod pull;
 mod push_pull;
 mod random_useful;
 mod rarest_first;
+mod roll;
 mod stripes;
 
 #[cfg(test)]

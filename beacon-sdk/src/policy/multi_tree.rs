@@ -29,7 +29,7 @@ impl MultiTree {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3, climb: Climb::default() }
+        Self { lag_max: config.overdue * 3, climb: Climb::new(config) }
     }
 }
 

@@ -47,7 +47,7 @@ impl NakDriven {
     pub fn new(config: &Config) -> Self {
         Self {
             lag_max: config.overdue * 3,
-            climb: Climb::default(),
+            climb: Climb::new(config),
             repair: config.push_repair,
             parents: Vec::new(),
             tries: BTreeMap::new(),

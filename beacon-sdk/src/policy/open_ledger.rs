@@ -1,10 +1,10 @@
 //! [`OpenLedger`]: counts, and grants all.
 
+use super::roll::Roll;
 use crate::id::PeerId;
 use crate::plugin::{Ledger, ReceiptError, Standing, Transfer};
 use crate::time::Instant;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 
 /// Peers that are counted at most (3 MB); transfers with further ones go uncounted.
 pub const COUNTED_PEERS_MAX: usize = 65_536;
@@ -12,15 +12,17 @@ pub const COUNTED_PEERS_MAX: usize = 65_536;
 /// Keeps balances, serves everybody, issues no receipts and knows none.
 #[derive(Debug, Clone, Default)]
 pub struct OpenLedger {
-    balances: BTreeMap<PeerId, i64>,
+    balances: Roll<i64>,
 }
 
 impl Ledger for OpenLedger {
     fn record(&mut self, _now: Instant, transfer: Transfer) {
-        if self.balances.len() >= COUNTED_PEERS_MAX && !self.balances.contains_key(&transfer.peer) {
-            return;
-        }
-        let balance = self.balances.entry(transfer.peer).or_default();
+        let full = self.balances.len() >= COUNTED_PEERS_MAX;
+        let balance = match self.balances.meet(&transfer.peer) {
+            Some(balance) => balance,
+            None if full => return,
+            None => self.balances.enter(transfer.peer, 0),
+        };
         *balance = balance
             .saturating_add(i64::from(transfer.received))
             .saturating_sub(i64::from(transfer.sent));
@@ -52,10 +54,11 @@ mod tests {
     #[test]
     fn balances_saturate() {
         let peer = PeerId::default();
-        let mut ledger = OpenLedger { balances: BTreeMap::from([(peer, i64::MAX - 1)]) };
+        let mut ledger = OpenLedger::default();
+        ledger.balances.enter(peer, i64::MAX - 1);
         ledger.record(Instant::ZERO, Transfer { peer, sent: 0, received: u32::MAX });
         assert_eq!(ledger.standing(peer).balance, i64::MAX);
-        ledger.balances.insert(peer, i64::MIN + 1);
+        *ledger.balances.meet(&peer).unwrap() = i64::MIN + 1;
         ledger.record(Instant::ZERO, Transfer { peer, sent: u32::MAX, received: 0 });
         assert_eq!(ledger.standing(peer).balance, i64::MIN);
     }

@@ -1,6 +1,6 @@
 //! The default: stripes pushed along subscriptions, the rest pulled.
 
-use super::hybrid::{URGENT_PERCENT, urgent_within};
+use super::hybrid::urgent_within;
 use super::pull::Puller;
 use super::rarest_first::by_copies;
 use super::stripes::{Climb, subscribe};
@@ -22,6 +22,8 @@ pub struct PushPull {
     lag_max: Duration,
     /// What is due within this time may use the urgent lane.
     urgent: Duration,
+    /// How much of what may be asked for is that lane's, in percent.
+    lane: u32,
     climb: Climb,
     /// The repair stripe is subscribed too.
     repair: bool,
@@ -34,7 +36,8 @@ impl PushPull {
         Self {
             lag_max: config.overdue * 3,
             urgent: urgent_within(config),
-            climb: Climb::default(),
+            lane: config.urgent_percent.into(),
+            climb: Climb::new(config),
             repair: config.push_repair,
         }
     }
@@ -54,7 +57,7 @@ impl Scheduler for PushPull {
         let mut puller = Puller::new(view);
         let mut left: Vec<u32> =
             view.needs.iter().map(|need| u32::from(need.wanted) - puller.nak(need, plan)).collect();
-        let mut urgent = (puller.room() * URGENT_PERCENT / 100).max(1);
+        let mut urgent = (puller.room() * self.lane / 100).max(1);
         for (at, need) in view.needs.iter().enumerate() {
             if urgent == 0 || need.deadline.since(view.now) > self.urgent {
                 break;

@@ -1,26 +1,19 @@
 //! Choosing parents for stripes: shared by every scheduler that subscribes.
 
 use super::pull::{bit, micros};
+use crate::config::Config;
 use crate::plugin::{MeshView, PeerKey, PeerView, Plan, StripeView};
 use crate::rng::Rng;
 use crate::time::Instant;
 use core::time::Duration;
 
-/// Mean time between moves that nothing but a shorter or faster way calls for. Twice as often or
-/// half as often: p95 1.50 or 1.74 s instead of 1.53 (`plans/live-1000.toml` with 250 peers, seeds 1
-/// and 2; so are the two below).
-const MOVE_PAUSE: Duration = Duration::from_millis(300);
-/// A stripe this much slower than half as long again as the others usually take has a bad parent.
-/// With 50 or 250 ms: p95 1.54 or 1.59 s, 87 or 50 new parents per minute instead of 66.
-const SLOW_MIN: Duration = Duration::from_millis(100);
-
-/// A parent is not left for being slow before it has been seen for so long: the first segments
-/// after a change always come late. With 400 or 2000 ms: p95 1.57 s.
-const SETTLE: Duration = Duration::from_millis(800);
-
 /// Moves towards the origin, and away from slow parents, one stripe at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Climb {
+    /// As in [`Config`].
+    pause: Duration,
+    settle: Duration,
+    slow: Duration,
     /// Not before.
     at: Instant,
     /// Who feeds each stripe, and since when.
@@ -28,6 +21,12 @@ pub(super) struct Climb {
 }
 
 impl Climb {
+    /// With the thresholds of a configuration.
+    pub(super) fn new(config: &Config) -> Self {
+        let Config { move_pause: pause, settle, slow, .. } = *config;
+        Self { pause, settle, slow, at: Instant::ZERO, parents: Vec::new() }
+    }
+
     /// Moves the stripe that gains most, if one does. All that hang on this peer gain with it.
     pub(super) fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
         if view.now < self.at {
@@ -36,21 +35,21 @@ impl Climb {
         let mut usual: Vec<Duration> = view.stripes.iter().map(|s| s.usual).collect();
         usual.sort_unstable();
         let Some(median) = usual.get(usual.len() / 2) else { return };
-        let slow = *median * 3 / 2 + SLOW_MIN;
+        let slow = *median * 3 / 2 + self.slow;
         self.parents.resize(view.stripes.len(), (None, view.now));
         for (known, stripe) in self.parents.iter_mut().zip(&view.stripes) {
             if known.0 != stripe.parent {
                 *known = (stripe.parent, view.now);
             }
         }
-        let settled = |since: Instant| since + SETTLE <= view.now;
+        let settled = |since: Instant| since + self.settle <= view.now;
         let best = view.stripes.iter().zip(&self.parents).filter_map(|(stripe, (_, since))| {
             let slow = if settled(*since) { slow } else { Duration::MAX };
             better(view, stripe, slow)
         });
         if let Some((_, stripe, peer)) = best.max_by_key(|(gain, ..)| *gain) {
             plan.subscribe(stripe, peer);
-            self.at = view.now + MOVE_PAUSE / 2 + MOVE_PAUSE * rng.below(1000) / 1000;
+            self.at = view.now + self.pause / 2 + self.pause * rng.below(1000) / 1000;
         }
     }
 }

@@ -72,6 +72,9 @@ pub const METRICS: &[Metric] = &[
     plain("stalls_per_peer_min", "stalls/min", "stalls per viewer and minute", 2, |r| {
         r.stalls_per_peer_min
     }),
+    plain("reparents_per_peer_min", "reparents/min", "new parents per viewer and minute", 1, |r| {
+        r.reparents_per_peer_min
+    }),
     plain("never_played", "never played", "viewers that never played", 1, |r| {
         f64::from(r.never_played)
     }),

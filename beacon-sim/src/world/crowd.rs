@@ -82,7 +82,8 @@ impl World {
         let Ok(parts) = parts(&plan, &config, &self.code) else { return };
         let clock: Instant = Peer::clock(skew, now);
         let engine = Engine::watch(clock, config, seed, identity, origin.broadcast(), parts);
-        let Ok(engine) = engine else { return };
+        let Ok(mut engine) = engine else { return };
+        engine.share(&self.commons);
         let peer = Peer::viewer(&plan, self.seed, at, now, class, (id, engine), place, skew);
         self.peers.push(peer);
         self.ids.insert(id, at);

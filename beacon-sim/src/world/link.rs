@@ -53,6 +53,8 @@ impl Loss {
 pub(super) struct LinkEnd {
     pub(super) peer: u32,
     pub(super) id: PeerId,
+    /// The place of the other end among that peer's links.
+    pub(super) place: u32,
     /// Tells this link from earlier ones of the same pair.
     pub(super) epoch: u64,
     /// Both sides have been told.
@@ -72,14 +74,15 @@ pub(super) struct LinkEnd {
 
 impl LinkEnd {
     pub(super) fn new(
-        (peer, id): (u32, PeerId),
+        (peer, id, place): (u32, PeerId, usize),
         epoch: u64,
         delay: u64,
         network: &Network,
     ) -> Self {
         let (up, bad, full) = (false, false, false);
+        let (limit, busy, control_at, place) = (0, 0, 0, place as u32);
         let mut end =
-            Self { peer, id, epoch, up, delay, limit: 0, busy: 0, control_at: 0, bad, full };
+            Self { peer, id, place, epoch, up, delay, limit, busy, control_at, bad, full };
         end.limit_to(network);
         end
     }
@@ -144,7 +147,7 @@ mod tests {
         for (percent, burst) in [(1.0, 1.5), (5.0, 2.0), (10.0, 5.0)] {
             let loss = Loss::new(percent, burst);
             assert!((0.0..=1.0).contains(&loss.share()));
-            let mut end = LinkEnd::new((1, PeerId::default()), 0, 1, &Network::default());
+            let mut end = LinkEnd::new((1, PeerId::default(), 0), 0, 1, &Network::default());
             let mut draw = Draw::new(5, 1, Purpose::Network);
             let fates: Vec<bool> = (0..400_000).map(|_| end.loses(&loss, &mut draw)).collect();
             let lost = fates.iter().filter(|lost| **lost).count() as f64;
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn a_lossless_link_draws_nothing_and_loses_nothing() {
         let loss = Loss::new(0.0, 1.5);
-        let mut end = LinkEnd::new((1, PeerId::default()), 0, 1, &Network::default());
+        let mut end = LinkEnd::new((1, PeerId::default(), 0), 0, 1, &Network::default());
         let mut draw = Draw::new(5, 1, Purpose::Network);
         assert!((0..1000).all(|_| !end.loses(&loss, &mut draw)));
         assert_eq!(draw.unit(), Draw::new(5, 1, Purpose::Network).unit());
@@ -168,7 +171,7 @@ mod tests {
     fn congestion_control_bounds_a_lossy_link() {
         // 25 ms one way and 1 % loss: 1152 / (0.05 · √(0.02/3)) = 2.26 Mbit/s.
         let network = Network { loss: 1.0, ..Network::default() };
-        let mut end = LinkEnd::new((1, PeerId::default()), 0, 25_000_000, &network);
+        let mut end = LinkEnd::new((1, PeerId::default(), 0), 0, 25_000_000, &network);
         let mut last = 0;
         for _ in 0..1000 {
             last = end.pass(0, 0, 1152);
@@ -183,7 +186,7 @@ mod tests {
     fn control_frames_keep_their_order() {
         let network = Network { loss: 20.0, ..Network::default() };
         let loss = Loss::new(20.0, 1.5);
-        let mut end = LinkEnd::new((1, PeerId::default()), 0, 20_000_000, &network);
+        let mut end = LinkEnd::new((1, PeerId::default(), 0), 0, 20_000_000, &network);
         let mut draw = Draw::new(5, 1, Purpose::Network);
         let arrivals: Vec<u64> =
             (0..200).map(|n| end.control(n * 1_000_000, 1, &loss, &mut draw)).collect();

@@ -26,7 +26,7 @@ use crate::plan::{Plan, PlanError};
 use crate::report::{Report, Tally, jain, ratio};
 use agenda::Agenda;
 use beacon_codec_raptorq::RaptorQ;
-use beacon_sdk::engine::{Input, Output, Parts};
+use beacon_sdk::engine::{Commons, Input, Output, Parts};
 use beacon_sdk::media::{Media, Playout};
 use beacon_sdk::policy::{self, MeshScore, OpenLedger};
 use beacon_sdk::{Config, Engine, Identity, Instant};
@@ -107,10 +107,14 @@ pub struct World {
     ids: Ids,
     geography: Geography,
     loss: Loss,
+    /// Natural logarithm of the median jitter in ms.
+    jitter: f64,
     camera: Camera,
     crowd: Crowd,
     tracker: Tracker,
     code: RaptorQ,
+    /// What any engine has verified: the others need not.
+    commons: Commons,
     gauge: Gauge,
     tally: Tally,
     traffic: Traffic,
@@ -187,8 +191,10 @@ impl World {
         let code = RaptorQ::new();
         let parts = parts(plan, &config, &code)?;
         let start = Instant::from_micros(EPOCH_US);
-        let engine =
+        let mut engine =
             Engine::publish(start, config, secret(seed, 0, Purpose::Engine), identity, 1, parts)?;
+        let commons = Commons::new();
+        engine.share(&commons);
         let id = engine.broadcast().publisher;
         let mut world = Self {
             seed,
@@ -197,10 +203,12 @@ impl World {
             peers: Vec::new(),
             ids: HashMap::default(),
             loss: Loss::new(plan.network.loss, plan.network.loss_burst),
+            jitter: libm::log(plan.network.jitter_ms),
             camera: Camera::new(&plan.stream),
             crowd: Crowd::new(seed),
             tracker: Tracker::new(id, Draw::new(seed, 0, Purpose::Tracker)),
             code,
+            commons,
             gauge: Gauge {
                 from: u64::from(plan.warmup_s) * 1_000_000,
                 limit: u64::try_from(plan.config().playout.as_micros()).unwrap_or(u64::MAX),

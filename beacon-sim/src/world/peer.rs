@@ -66,9 +66,10 @@ pub(super) struct Peer {
     pub(super) down: Line,
     pub(super) nat: Nat,
     pub(super) place: Place,
-    /// Tags of the peers at the other ends, ascending; and the links in the same order.
+    /// Tags of the peers at the other ends, 0 where there is no link; and the links in the same
+    /// places, which they keep.
     tags: Vec<u64>,
-    links: Vec<LinkEnd>,
+    links: Vec<Option<LinkEnd>>,
     /// When its timer is set, and when it last went off, ns.
     pub(super) wake: u64,
     pub(super) woken: u64,
@@ -166,39 +167,51 @@ impl Peer {
 
     // ---- links
 
-    /// The link to the peer of this tag.
-    pub(super) fn link(&mut self, tag: u64) -> Option<&mut LinkEnd> {
-        let at = self.tags.binary_search(&tag).ok()?;
-        Some(&mut self.links[at])
+    /// The place of the link to the peer of this tag.
+    pub(super) fn place(&self, tag: u64) -> Option<usize> {
+        self.tags.iter().position(|known| *known == tag)
     }
 
-    pub(super) fn add_link(&mut self, end: LinkEnd) {
-        let tag = tag(&end.id);
-        match self.tags.binary_search(&tag) {
-            Ok(at) => self.links[at] = end,
-            Err(at) => {
-                self.tags.insert(at, tag);
-                self.links.insert(at, end);
-            }
+    /// The link at a place.
+    pub(super) fn link_at(&mut self, place: usize) -> Option<&mut LinkEnd> {
+        self.links.get_mut(place)?.as_mut()
+    }
+
+    /// The link to the peer of this tag.
+    pub(super) fn link(&mut self, tag: u64) -> Option<&mut LinkEnd> {
+        let place = self.place(tag)?;
+        self.link_at(place)
+    }
+
+    /// Where a link to the peer of this tag would come to be.
+    pub(super) fn room(&self, tag: u64) -> usize {
+        self.place(tag).or_else(|| self.place(0)).unwrap_or(self.tags.len())
+    }
+
+    pub(super) fn add_link(&mut self, place: usize, end: LinkEnd) {
+        if place == self.tags.len() {
+            self.tags.push(0);
+            self.links.push(None);
         }
+        self.tags[place] = tag(&end.id);
+        self.links[place] = Some(end);
     }
 
     /// Takes a link out; `None` when there is none.
     pub(super) fn cut(&mut self, tag: u64) -> Option<LinkEnd> {
-        let at = self.tags.binary_search(&tag).ok()?;
-        self.tags.remove(at);
-        Some(self.links.remove(at))
+        let place = self.place(tag)?;
+        self.tags[place] = 0;
+        self.links[place].take()
     }
 
     /// A link and the random numbers of this peer's sending.
-    pub(super) fn link_and_draw(&mut self, tag: u64) -> Option<(&mut LinkEnd, &mut Draw)> {
-        let at = self.tags.binary_search(&tag).ok()?;
-        Some((&mut self.links[at], &mut self.network))
+    pub(super) fn link_and_draw(&mut self, place: usize) -> Option<(&mut LinkEnd, &mut Draw)> {
+        Some((self.links.get_mut(place)?.as_mut()?, &mut self.network))
     }
 
     /// The network is another one: so is what its links are held to.
     pub(super) fn limit_links(&mut self, network: &Network) {
-        self.links.iter_mut().for_each(|end| end.limit_to(network));
+        self.links.iter_mut().flatten().for_each(|end| end.limit_to(network));
     }
 
     /// It is gone: the other ends find out by themselves.

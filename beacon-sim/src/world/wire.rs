@@ -19,9 +19,9 @@ const DIAL_MAX_NS: u64 = 5_000_000_000;
 /// Frames that travel together.
 #[derive(Debug)]
 pub(super) struct Burst {
-    /// The sender's tag.
-    from: u64,
     to: u32,
+    /// The link's place among the receiver's.
+    place: u32,
     epoch: u64,
     lane: Lane,
     frames: Vec<Bytes>,
@@ -34,7 +34,8 @@ pub(super) struct Burst {
 #[derive(Debug)]
 pub(super) struct Sending {
     to: u32,
-    tag: u64,
+    /// The link's place among the sender's.
+    place: usize,
     lane: Lane,
     frame: Bytes,
     /// When its last byte has left.
@@ -44,12 +45,12 @@ pub(super) struct Sending {
 impl World {
     /// A frame that an engine hands out: it takes its place in the uplink, or is given back.
     pub(super) fn send(&mut self, at: u32, to: &PeerId, lane: Lane, frame: Bytes) {
-        let tag = tag(to);
         let (now, network) = (self.now, &self.plan.network);
         let peer = &mut self.peers[at as usize];
         let up = peer.up.busy.saturating_sub(now);
         let queue = u64::from(network.queue_ms) * 1_000_000;
-        let Some(end) = peer.link(tag).filter(|end| end.up) else { return };
+        let Some(place) = peer.place(tag(to)) else { return };
+        let Some(end) = peer.link_at(place).filter(|end| end.up) else { return };
         let other = end.peer;
         if lane == Lane::Data {
             let uplink = (up > queue).then(|| now + up - queue / 2);
@@ -63,7 +64,7 @@ impl World {
         }
         let bytes = frame.len() as u64 + u64::from(network.overhead);
         let leave = peer.up.pass(now, bytes);
-        let Some(end) = peer.link(tag) else { return };
+        let Some(end) = peer.link_at(place) else { return };
         let leave = if lane == Lane::Data { end.pass(now, leave, bytes) } else { leave };
         match lane {
             Lane::Control => self.traffic.control += frame.len() as u64,
@@ -72,7 +73,7 @@ impl World {
         if at == 0 {
             self.traffic.origin += frame.len() as u64;
         }
-        self.sending.push(Sending { to: other, tag, lane, frame, leave });
+        self.sending.push(Sending { to: other, place, lane, frame, leave });
     }
 
     /// Puts what a step has handed out on its way, neighbour by neighbour.
@@ -85,7 +86,7 @@ impl World {
         let most = usize::from(self.plan.grain.burst);
         let mut rest = sending.drain(..).peekable();
         while let Some(first) = rest.next() {
-            let (to, tag, lane) = (first.to, first.tag, first.lane);
+            let (to, place, lane) = (first.to, first.place, first.lane);
             let mut leave = first.leave;
             let mut frames = self.lists.pop().unwrap_or_default();
             frames.push(first.frame);
@@ -95,7 +96,7 @@ impl World {
                 leave = next.leave;
                 frames.push(next.frame);
             }
-            self.launch(at, (to, tag), lane, frames, leave);
+            self.launch(at, (to, place), lane, frames, leave);
         }
         drop(rest);
         self.sending = sending;
@@ -104,16 +105,15 @@ impl World {
     fn launch(
         &mut self,
         from: u32,
-        (to, to_tag): (u32, u64),
+        (to, place): (u32, usize),
         lane: Lane,
         mut frames: Vec<Bytes>,
         leave: u64,
     ) {
         let network = &self.plan.network;
         let peer = &mut self.peers[from as usize];
-        let from_tag = tag(&peer.id);
-        let Some((end, draw)) = peer.link_and_draw(to_tag) else { return };
-        let epoch = end.epoch;
+        let Some((end, draw)) = peer.link_and_draw(place) else { return };
+        let (epoch, place) = (end.epoch, end.place);
         let mut arrive = match lane {
             Lane::Control => end.control(leave, frames.len() as u32, &self.loss, draw),
             Lane::Data => {
@@ -122,7 +122,7 @@ impl World {
             }
         };
         if network.jitter_ms > 0.0 && lane == Lane::Data {
-            let jitter = draw.lognormal(libm::log(network.jitter_ms), 0.3);
+            let jitter = draw.lognormal(self.jitter, 0.3);
             arrive += (jitter.min(10.0 * network.jitter_ms) * 1e6) as u64;
         }
         if frames.is_empty() {
@@ -136,7 +136,7 @@ impl World {
                 self.mix_bytes(frame);
             }
         }
-        let burst = Burst { from: from_tag, to, epoch, lane, frames, bytes, queued: false };
+        let burst = Burst { to, place, epoch, lane, frames, bytes, queued: false };
         self.agenda.add(arrive, Happening::Burst(burst));
     }
 
@@ -154,9 +154,8 @@ impl World {
         if peer.engine.is_none() {
             return;
         }
-        let Some(end) = peer.link(burst.from).filter(|end| end.epoch == burst.epoch) else {
-            return;
-        };
+        let place = burst.place as usize;
+        let Some(end) = peer.link_at(place).filter(|end| end.epoch == burst.epoch) else { return };
         let from = end.id;
         if !burst.queued {
             let through = peer.down.pass(self.now, burst.bytes);
@@ -191,8 +190,11 @@ impl World {
         self.epochs += 1;
         let epoch = self.epochs;
         let network = &self.plan.network;
-        self.peers[at as usize].add_link(LinkEnd::new((other, b_id), epoch, delay, network));
-        self.peers[other as usize].add_link(LinkEnd::new((at, a_id), epoch, delay, network));
+        let (here, there) = (a.room(tag(&b_id)), b.room(tag(&a_id)));
+        let end = LinkEnd::new((other, b_id, there), epoch, delay, network);
+        self.peers[at as usize].add_link(here, end);
+        let end = LinkEnd::new((at, a_id, here), epoch, delay, network);
+        self.peers[other as usize].add_link(there, end);
         let when = self.now + SETUP_NS + 5 * delay;
         self.agenda.add(when, Happening::Up { at, epoch, other, dialled: true });
         self.agenda.add(when, Happening::Up { at: other, epoch, other: at, dialled: false });
