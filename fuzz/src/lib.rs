@@ -10,6 +10,7 @@ pub mod hello;
 pub mod layout;
 #[path = "../../beacon-sdk/tests/ordeal/mod.rs"]
 mod ordeal;
+pub mod receipt;
 pub mod record;
 #[path = "../../beacon-sdk/tests/ordeal/rogue.rs"]
 mod rogue;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "erasure", run: erasure::run, seeds: erasure::seeds, replays: 1500 },
     Target { name: "hello", run: hello::run, seeds: hello::seeds, replays: 1500 },
     Target { name: "layout", run: layout::run, seeds: layout::seeds, replays: 1500 },
+    Target { name: "receipt", run: receipt::run, seeds: receipt::seeds, replays: 300 },
     Target { name: "record", run: record::run, seeds: record::seeds, replays: 1500 },
     Target { name: "signaling", run: signaling::run, seeds: signaling::seeds, replays: 1500 },
     Target { name: "ticket", run: ticket::run, seeds: ticket::seeds, replays: 1500 },

@@ -74,6 +74,7 @@ const EVERYTHING: &[&str] = &["--workspace", "--all-features"];
 const WASM: &[(&str, &[&str])] = &[
     ("beacon-sdk", &["--no-default-features"]),
     ("beacon-codec-raptorq", &["--no-default-features"]),
+    ("beacon-ledger", &[]),
     ("beacon-mux", &["--no-default-features"]),
     ("beacon-transport-webrtc", &[]),
     ("beacon-web", &["--features", "conformance"]),

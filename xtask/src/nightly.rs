@@ -37,6 +37,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: || schedulers::compare(&schedulers::Request::default()),
     },
     Step {
+        name: "ledger",
+        about: "accounts killed 200 times under load on SQLite, 20 times on PostgreSQL",
+        run: ledger,
+    },
+    Step {
         name: "live-10000",
         about: "10,000 simulated viewers for a minute; reports CPU time and what each costs",
         run: || simulate("live-10000"),
@@ -68,6 +73,22 @@ fn external() -> Result<String, String> {
         "beacon-sim",
         "--",
         "--ignored",
+    ]))?;
+    Ok(String::new())
+}
+
+/// Runs the tests of `beacon-ledger` that wait for this.
+fn ledger() -> Result<String, String> {
+    run(&mut cargo(&[
+        "test",
+        "--package",
+        "beacon-ledger",
+        "--all-features",
+        "--test",
+        "crash",
+        "--",
+        "--ignored",
+        "--nocapture",
     ]))?;
     Ok(String::new())
 }

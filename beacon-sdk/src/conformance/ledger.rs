@@ -1,8 +1,8 @@
-//! The suite of [`Ledger`]: clauses L01–L04.
+//! The suite of [`Ledger`]: clauses L01–L06.
 
 use crate::id::PeerId;
 use crate::identity::Identity;
-use crate::plugin::{Ledger, RECEIPT_BYTES_MAX, Standing, Transfer};
+use crate::plugin::{EDGE_BYTES_MAX, Ledger, RECEIPT_BYTES_MAX, Standing, Transfer};
 use crate::rng::Rng;
 use crate::time::Instant;
 use bytes::Bytes;
@@ -11,14 +11,14 @@ use core::time::Duration;
 /// Receipts that one ledger may have due at once, as far as this suite waits for an end.
 const RECEIPTS_MAX: usize = 10_000;
 
-/// One `#[test]` per clause L01–L04 for the ledgers that the constructor `$make` returns for the
+/// One `#[test]` per clause L01–L06 for the ledgers that the constructor `$make` returns for the
 /// [`Identity`] of their owner: `ledger_conformance!(|_| MyLedger::default())`.
 #[macro_export]
 macro_rules! ledger_conformance {
     ($make:expr) => {
         $crate::__pure_conformance_tests!($make, ledger,
             l01_standing_follows_from_calls l02_a_receipt_counts_once l03_balances_never_wrap
-            l04_deterministic);
+            l04_deterministic l05_any_bytes_are_taken l06_claims_were_accepted);
     };
 }
 
@@ -145,5 +145,43 @@ pub fn l04_deterministic<L: Ledger>(make: impl Fn(&Identity) -> L) {
         let (first, second) = (receipts("L04", &mut one, now), receipts("L04", &mut other, now));
         assert_eq!(first, second, "L04: two ledgers issue different receipts");
         assert_eq!(standings(&one), standings(&other), "L04: two standings for the same calls");
+    }
+}
+
+/// Noise as edge and as receipt is refused, and has no effect.
+pub fn l05_any_bytes_are_taken<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    let mut ledger = make(&owner(1));
+    let before = standings(&ledger);
+    let mut rng = Rng::new([6; 32], 0);
+    for length in (0..400).chain([EDGE_BYTES_MAX, RECEIPT_BYTES_MAX, 100_000]) {
+        let noise: Vec<u8> = (0..length).map(|_| rng.bits() as u8).collect();
+        let now = at(u64::from(rng.below(1000)));
+        assert!(ledger.accept_edge(now, &noise).is_err(), "L05: noise is taken for an edge");
+        let refused = ledger.accept_receipt(now, id(9), &noise).is_err();
+        assert!(refused, "L05: noise is taken for a receipt");
+    }
+    assert_eq!(standings(&ledger), before, "L05: noise changes a standing");
+    assert_eq!(receipts("L05", &mut ledger, at(1000)), [], "L05: noise makes a receipt due");
+    assert_eq!(ledger.poll_claim(), None, "L05: noise is claimed");
+}
+
+/// Claims end, are within the limit, differ from each other, and are among the receipts accepted.
+pub fn l06_claims_were_accepted<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    let (mut reader, mut uploader) = (make(&owner(1)), make(&owner(2)));
+    uploader.record(at(1), Transfer { peer: id(1), sent: 1_000_000, received: 2_000_000 });
+    assert_eq!(uploader.poll_claim(), None, "L06: a claim without a receipt");
+    reader.record(at(1), Transfer { peer: id(2), sent: 0, received: 1_000_000 });
+    let mut accepted = Vec::new();
+    for (to, receipt) in receipts("L06", &mut reader, at(60)) {
+        if to == id(2) && uploader.accept_receipt(at(60), id(1), &receipt).is_ok() {
+            accepted.push(receipt);
+        }
+    }
+    let mut claims = Vec::new();
+    while let Some(claim) = uploader.poll_claim() {
+        assert!(claim.len() <= RECEIPT_BYTES_MAX, "L06: a claim above the limit");
+        assert!(accepted.contains(&claim), "L06: a claim that was never accepted");
+        assert!(!claims.contains(&claim), "L06: a claim is made twice");
+        claims.push(claim);
     }
 }

@@ -16,6 +16,9 @@ pub enum Input {
     Discovered(Vec<PeerHint>),
     /// The rendezvous says that a peer has left.
     Gone(PeerId),
+    /// The rendezvous gives an edge for the ledger, at most
+    /// [`EDGE_BYTES_MAX`](crate::plugin::EDGE_BYTES_MAX) bytes.
+    Edge(Bytes),
     /// A link is up.
     Connected(Link),
     /// A dial came to nothing.
@@ -88,6 +91,8 @@ pub enum Output {
     },
     /// Report to the rendezvous.
     Report(Report),
+    /// Show the rendezvous a receipt.
+    Claim(Bytes),
     /// Tell the application.
     Event(Event),
 }

@@ -288,6 +288,12 @@ impl Engine {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
             Input::Gone(peer) => self.links.gone(peer),
+            Input::Edge(edge) => {
+                // Of an earlier session, or of no ledger of this kind: no business of a neighbour's.
+                if let Err(error) = self.parts.ledger.accept_edge(self.now, &edge) {
+                    tracing::debug!(target: "beacon::engine", %error, "edge not taken");
+                }
+            }
             Input::Connected(link) => self.on_connected(link),
             Input::ConnectFailed { peer, .. } => {
                 self.links.failed(peer, self.now, &mut self.rng);

@@ -17,6 +17,8 @@ const TAIL_INTERVAL: Duration = Duration::from_millis(250);
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Receipts sent per round at most.
 const RECEIPTS_MAX: usize = 64;
+/// Receipts shown to the rendezvous per round at most: the newest of each child.
+const CLAIMS_MAX: usize = 64;
 
 impl Engine {
     pub(super) fn on_timers(&mut self) {
@@ -56,6 +58,10 @@ impl Engine {
             if let Some(key) = self.peers.key(&to) {
                 self.send(key, &Message::Receipt(receipt));
             }
+        }
+        for _ in 0..CLAIMS_MAX {
+            let Some(claim) = self.parts.ledger.poll_claim() else { break };
+            self.output(Output::Claim(claim));
         }
         if self.timers.report <= self.now {
             self.timers.report = self.now + REPORT_INTERVAL;

@@ -8,6 +8,8 @@ use core::fmt::Debug;
 
 /// Bytes of a receipt at most.
 pub const RECEIPT_BYTES_MAX: usize = 1024;
+/// Bytes of an edge at most.
+pub const EDGE_BYTES_MAX: usize = 512;
 
 /// Verified payload that changed hands.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -29,7 +31,7 @@ pub struct Standing {
     pub served: bool,
 }
 
-/// A receipt that was not accepted.
+/// A receipt, or an edge, that was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("receipt refused: {0}")]
 pub struct ReceiptError(pub &'static str);
@@ -42,12 +44,25 @@ pub struct ReceiptError(pub &'static str);
 /// - **L02** A receipt accepted twice counts once.
 /// - **L03** Balances saturate; they never wrap.
 /// - **L04** Deterministic: same calls, same standings.
+/// - **L05** Any bytes may be given as edge or receipt: what is none is an error and changes no
+///   standing, makes no receipt due and no claim.
+/// - **L06** What is claimed was accepted: without receipts there are no claims, and each claim is made once.
 pub trait Ledger: MaybeSend + Debug + 'static {
     /// Takes note of bytes that changed hands.
     fn record(&mut self, now: Instant, transfer: Transfer);
 
     /// What a peer may have.
     fn standing(&self, peer: PeerId) -> Standing;
+
+    /// Takes an edge: the word of a rendezvous that may pay for bytes, that this peer is to take them
+    /// from another. A ledger that signs nothing refuses every one.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] when it is no edge, or none of this peer's.
+    fn accept_edge(&mut self, now: Instant, edge: &[u8]) -> Result<(), ReceiptError> {
+        let _ = (now, edge);
+        Err(ReceiptError("this ledger signs nothing"))
+    }
 
     /// A receipt to send to a peer, if one is due; at most [`RECEIPT_BYTES_MAX`] bytes. The
     /// engine asks after every batch of transfers until `None`.
@@ -63,6 +78,13 @@ pub trait Ledger: MaybeSend + Debug + 'static {
         from: PeerId,
         receipt: &[u8],
     ) -> Result<(), ReceiptError>;
+
+    /// The next accepted receipt to show to whoever issued its edge, at most [`RECEIPT_BYTES_MAX`] bytes:
+    /// the newest of an edge, and each once. One that is lost on the way is made good by the next of its
+    /// edge. A ledger that claims nothing has none.
+    fn poll_claim(&mut self) -> Option<Bytes> {
+        None
+    }
 }
 
 impl<T: Ledger + ?Sized> Ledger for Box<T> {
@@ -71,6 +93,9 @@ impl<T: Ledger + ?Sized> Ledger for Box<T> {
     }
     fn standing(&self, peer: PeerId) -> Standing {
         (**self).standing(peer)
+    }
+    fn accept_edge(&mut self, now: Instant, edge: &[u8]) -> Result<(), ReceiptError> {
+        (**self).accept_edge(now, edge)
     }
     fn poll_receipt(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
         (**self).poll_receipt(now)
@@ -82,5 +107,8 @@ impl<T: Ledger + ?Sized> Ledger for Box<T> {
         receipt: &[u8],
     ) -> Result<(), ReceiptError> {
         (**self).accept_receipt(now, from, receipt)
+    }
+    fn poll_claim(&mut self) -> Option<Bytes> {
+        (**self).poll_claim()
     }
 }

@@ -19,7 +19,7 @@ pub use erasure::{
     ErasureCode, ErasureError, Layout, LayoutError, PAYLOAD_BYTES_MAX, SOURCE_SYMBOLS_CODED_MIN,
     SOURCE_SYMBOLS_MAX, SYMBOL_ALIGN, SYMBOL_BYTES_MAX,
 };
-pub use ledger::{Ledger, RECEIPT_BYTES_MAX, ReceiptError, Standing, Transfer};
+pub use ledger::{EDGE_BYTES_MAX, Ledger, RECEIPT_BYTES_MAX, ReceiptError, Standing, Transfer};
 pub use rendezvous::{
     Join, PeerHint, Rendezvous, RendezvousError, RendezvousEvent, Report, SIGNAL_BYTES_MAX,
 };

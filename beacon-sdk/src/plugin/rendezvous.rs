@@ -70,6 +70,9 @@ pub enum RendezvousEvent {
     },
     /// Peers worth dialling, best first. At most 64.
     Peers(Vec<PeerHint>),
+    /// An edge for the ledger: this peer is to take the broadcast from another, and to sign receipts for
+    /// it. Of a rendezvous that pays; at most [`EDGE_BYTES_MAX`](super::EDGE_BYTES_MAX) bytes.
+    Edge(Bytes),
     /// A peer has left. A hint: links decide for themselves.
     Gone(PeerId),
     /// A set-up signal for the transport.
@@ -134,6 +137,13 @@ pub trait Rendezvous: MaybeSend + 'static {
     /// listing counts. One that keeps no list does nothing.
     fn list(&mut self, listing: Listing) {
         drop(listing);
+    }
+
+    /// Shows a receipt that a peer signed for this one, at most
+    /// [`RECEIPT_BYTES_MAX`](super::RECEIPT_BYTES_MAX) bytes. Best effort: the next one of the same edge covers
+    /// a loss. One that does not pay does nothing.
+    fn claim(&mut self, receipt: Bytes) {
+        drop(receipt);
     }
 
     /// The next event.

@@ -263,6 +263,7 @@ impl Edge {
         match event {
             Ok(RendezvousEvent::Peers(hints)) => engine.handle(now, Input::Discovered(hints)),
             Ok(RendezvousEvent::Gone(peer)) => engine.handle(now, Input::Gone(peer)),
+            Ok(RendezvousEvent::Edge(edge)) => engine.handle(now, Input::Edge(edge)),
             Ok(RendezvousEvent::Signal { from, signal }) => self.transport.signal(from, signal),
             Ok(RendezvousEvent::Suspended { reason }) => {
                 let _ = ends.events.try_send(Event::RendezvousLost { reason });
@@ -320,6 +321,7 @@ impl Edge {
                 Output::Dial(peer) => self.transport.dial(peer),
                 Output::Close { peer, reason } => self.transport.close(peer, reason),
                 Output::Report(report) => self.report(engine, report),
+                Output::Claim(receipt) => self.rendezvous.claim(receipt),
                 Output::Event(event) => {
                     let _ = ends.events.try_send(event);
                 }

@@ -181,6 +181,9 @@ enum LedgerLie {
     Wraps,
     Random,
     EndlessReceipts,
+    TakesNoise,
+    ClaimsUnseen,
+    ClaimsTwice,
 }
 
 /// An open ledger with receipts that are the owner's key and one credit for their first showing.
@@ -191,6 +194,7 @@ struct BadLedger {
     owner: PeerId,
     due: BTreeSet<PeerId>,
     accepted: BTreeSet<PeerId>,
+    claims: Vec<Bytes>,
     sum: i32,
 }
 
@@ -201,6 +205,7 @@ fn bad_ledger(lie: LedgerLie) -> impl Fn(&Identity) -> BadLedger {
         owner: owner.public(),
         due: BTreeSet::new(),
         accepted: BTreeSet::new(),
+        claims: Vec::new(),
         sum: 0,
     }
 }
@@ -226,6 +231,13 @@ impl Ledger for BadLedger {
         }
     }
 
+    fn accept_edge(&mut self, _now: Instant, _edge: &[u8]) -> Result<(), ReceiptError> {
+        match self.lie {
+            LedgerLie::TakesNoise => Ok(()),
+            _ => Err(ReceiptError("not an edge")),
+        }
+    }
+
     fn poll_receipt(&mut self, _now: Instant) -> Option<(PeerId, Bytes)> {
         let receipt = Bytes::copy_from_slice(self.owner.as_bytes());
         if self.lie == LedgerLie::EndlessReceipts {
@@ -246,8 +258,17 @@ impl Ledger for BadLedger {
         }
         if self.accepted.insert(from) || self.lie == LedgerLie::CountsTwice {
             self.inner.record(now, Transfer { peer: from, sent: 0, received: 1 });
+            self.claims.push(Bytes::copy_from_slice(receipt));
         }
         Ok(())
+    }
+
+    fn poll_claim(&mut self) -> Option<Bytes> {
+        match self.lie {
+            LedgerLie::ClaimsUnseen => Some(Bytes::from_static(b"a claim")),
+            LedgerLie::ClaimsTwice => self.claims.first().cloned(),
+            _ => self.claims.pop(),
+        }
     }
 }
 
@@ -257,12 +278,18 @@ fn ledgers() {
     // With receipts, and honest.
     ledger::l02_a_receipt_counts_once(bad_ledger(None));
     ledger::l04_deterministic(bad_ledger(None));
+    ledger::l05_any_bytes_are_taken(bad_ledger(None));
+    ledger::l06_claims_were_accepted(bad_ledger(None));
     caught("L01", || ledger::l01_standing_follows_from_calls(bad_ledger(SharesBalances)));
     caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(AnyReceipt)));
     caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(CountsTwice)));
     caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(EndlessReceipts)));
     caught("L03", || ledger::l03_balances_never_wrap(bad_ledger(Wraps)));
     caught("L04", || ledger::l04_deterministic(bad_ledger(Random)));
+    caught("L05", || ledger::l05_any_bytes_are_taken(bad_ledger(TakesNoise)));
+    caught("L05", || ledger::l05_any_bytes_are_taken(bad_ledger(AnyReceipt)));
+    caught("L06", || ledger::l06_claims_were_accepted(bad_ledger(ClaimsUnseen)));
+    caught("L06", || ledger::l06_claims_were_accepted(bad_ledger(ClaimsTwice)));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,34 @@
+//! Credit for carried bytes: what a viewer's peers earn, and the books it is kept in.
+//!
+//! Three layers, each usable without the next:
+//!
+//! 1. **Receipts** ([`receipt`]): who received bytes signs how many, over an edge that the tracker
+//!    issued. [`CreditLedger`] issues and accepts them inside the engine.
+//! 2. **Accounts** ([`book`], [`store`]): double entry in whole micro-credits, append-only, behind
+//!    one trait with three backends (memory, SQLite, PostgreSQL).
+//! 3. **Economy** ([`economy`]): what a receipt is worth, who pays, who shares, within which caps;
+//!    and the [`statement`] that explains every credit.
+//!
+//! No number here is a float: clippy's `float_arithmetic` is an error in this crate.
+
+#![deny(clippy::float_arithmetic)]
+
+pub mod book;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod credit;
+pub mod economy;
+mod id;
+pub mod money;
+pub mod receipt;
+pub mod statement;
+pub mod store;
+
+pub use book::{AccountId, Action, Advance, Entry, Kind, Leg, Reason, Refusal, Rule};
+pub use credit::{CreditConfig, CreditLedger};
+pub use economy::{Economy, Terms};
+pub use id::Id;
+pub use money::{Micro, Rate};
+pub use receipt::{Edge, ForkProof, Receipt, SignedEdge};
+pub use statement::Statement;
+pub use store::{Store, StoreError};
