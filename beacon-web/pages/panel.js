@@ -49,8 +49,11 @@ export class Panel {
 function totals({ bytes_from_origin: origin, bytes_from_peers: peers, bytes_uploaded: sent }, rates) {
   const all = origin + peers, percent = all ? Math.round(100 * peers / all) : 0;
   const [first, second] = at('share').children;
-  first.style.flexGrow = all ? origin : 0;
-  second.style.flexGrow = all ? peers : 0;
+  for (const [span, bytes] of [[first, origin], [second, peers]]) {
+    span.style.flexGrow = bytes;
+    // The space between the two would show where there is one.
+    span.hidden = !bytes;
+  }
   at('share').setAttribute('aria-label', all ? `${percent} percent from peers, ${100 - percent} percent from the origin` : 'No bytes yet');
   put('from-origin', origin, all ? `${100 - percent} %` : '');
   put('from-peers', peers, all ? `${percent} %` : '');

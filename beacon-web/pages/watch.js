@@ -39,7 +39,8 @@ async function about() {
   const parts = [
     stream && plural(stream.viewers, 'viewer'),
     stream && `live for ${ago(stream.since)}`,
-    picture && `${picture.width} × ${picture.height}`,
+    // Not to be broken at its spaces.
+    picture && `${picture.width}\u00a0×\u00a0${picture.height}`,
   ];
   at('about').textContent = parts.filter(Boolean).join(' · ');
 }

@@ -21,7 +21,7 @@ export async function launch(url) {
     page.on('console', message => { if (message.type() === 'error') errors.push(`${path}: ${message.text()}`); });
     page.on('pageerror', error => errors.push(`${path}: ${error}`));
     await prepare(page);
-    await page.goto(url + path);
+    await page.goto(new URL(path, url).href);
     return page;
   }
   return { browser, errors, open };

@@ -4,6 +4,10 @@
 //   watch {path}     opens it and comes back at once; `look` tells how it does
 //   hear {name}      joins a broadcast without a player and keeps a checksum of each object
 //   look             what the page is at
+//   reload           as a person does
+//   leave            goes to another page
+//   crash            its process ends, without a word to anybody
+//   shut             its tab is closed
 import { createInterface } from 'node:readline';
 import { launch } from './chromium.mjs';
 
@@ -64,6 +68,19 @@ const deeds = {
     await pages.get(page).evaluate(join, name);
   },
   look: ({ page }) => pages.get(page).evaluate(look),
+  reload: async ({ page }) => { await pages.get(page).reload(); },
+  leave: async ({ page }) => { await pages.get(page).goto('about:blank'); },
+  crash: async ({ page: name }) => {
+    const page = pages.get(name), crashed = page.waitForEvent('crash');
+    // Has no answer: who would give it.
+    (await page.context().newCDPSession(page)).send('Page.crash').catch(() => {});
+    await crashed;
+    pages.delete(name);
+  },
+  shut: async ({ page }) => {
+    await pages.get(page).close({ runBeforeUnload: true });
+    pages.delete(page);
+  },
   errors: async () => errors.splice(0),
 };
 

@@ -3,6 +3,7 @@
 //! Needs what the tests in `browser/` need.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod going;
 // One of its two forgeries is for the processes there.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../examples/tests/swarm/hostile.rs"]

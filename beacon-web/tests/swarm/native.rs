@@ -5,13 +5,14 @@ use async_trait::async_trait;
 use beacon_codec_lite::{TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_sdk::media::{Object, Playout};
-use beacon_sdk::plugin::SinkError;
+use beacon_sdk::plugin::{CloseReason, SinkError};
 use beacon_sdk::{
-    Beacon, Broadcast, Config, Identity, PeerId, Profile, SegmentId, Sink, Stats, Watch,
+    Beacon, Config, Event, Identity, PeerId, Profile, SegmentId, Sink, Snapshot, Stats, Watch,
 };
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch::Receiver;
 
 /// Segments as they were played.
 #[derive(Clone, Default)]
@@ -66,8 +67,10 @@ fn beacon(stage: &Stage, config: Config) -> (Beacon, PeerId) {
 }
 
 pub(crate) struct Origin {
-    broadcast: Broadcast,
+    snapshots: Receiver<Snapshot>,
     pub(crate) sent: Kept,
+    /// Who has left it, and why.
+    pub(crate) left: Arc<Mutex<BTreeMap<PeerId, CloseReason>>>,
 }
 
 impl Origin {
@@ -79,14 +82,28 @@ impl Origin {
         let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
         let sent = Kept::default();
         let (beacon, _) = beacon(stage, config);
-        let (broadcast, driver) =
+        let (mut broadcast, driver) =
             beacon.publish("test", pattern, Some(Box::new(sent.clone()))).unwrap();
         stage.runtime.spawn(driver);
-        Self { broadcast, sent }
+        let (snapshots, left) = (broadcast.snapshots(), Arc::<Mutex<BTreeMap<_, _>>>::default());
+        let leaving = left.clone();
+        stage.runtime.spawn(async move {
+            while let Some(event) = broadcast.next_event().await {
+                if let Event::PeerLeft { peer, reason } = event {
+                    leaving.lock().unwrap().insert(peer, reason);
+                }
+            }
+        });
+        Self { snapshots, sent, left }
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.broadcast.snapshot().stats
+        self.snapshots.borrow().stats.clone()
+    }
+
+    /// Those it is linked with.
+    pub(crate) fn neighbours(&self) -> BTreeSet<PeerId> {
+        self.snapshots.borrow().links.iter().map(|link| link.peer).collect()
     }
 }
 

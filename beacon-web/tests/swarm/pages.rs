@@ -18,6 +18,8 @@ pub(crate) struct Look {
     pub(crate) time: f64,
     /// Pictures shown.
     pub(crate) frames: u64,
+    /// Times the player had nothing to show, for whatever reason.
+    pub(crate) stalls: u64,
     /// Of the player; why it failed, of a page without one.
     pub(crate) state: String,
     /// Names of events, oldest first.
@@ -63,6 +65,12 @@ impl Pages {
     pub(crate) fn watch(&self, page: &str, links: u16) {
         let path = format!("/watch?name=test&max-links={links}");
         self.order(&json!({"do": "watch", "page": page, "path": path}))
+    }
+
+    /// What `browser/remote.mjs` knows to do with a page: `reload`, `leave`, `crash`, `shut`.
+    pub(crate) fn make(&self, page: &str, deed: &str) {
+        println!("{page}: {deed}");
+        self.order(&json!({"do": deed, "page": page}))
     }
 
     /// A page without a player that keeps a checksum of each object.
