@@ -76,7 +76,7 @@ impl Engine {
         }
         let choice = &self.config.choice;
         let chosen = match known {
-            None => choice.choose(&description.tracks),
+            None => self.first_tracks(&description),
             Some(_) => choice.choose_again(&description.tracks, self.tracks),
         };
         let tracks = match chosen {
@@ -97,7 +97,9 @@ impl Engine {
             self.peers.iter_mut().for_each(|(_, peer)| peer.outdated = true);
         }
         self.tracks = tracks;
-        self.player.describe(&description, self.tracks);
+        self.player.describe(&description, self.tracks | self.kept);
+        self.described = self.now;
+        self.tell_tracks(&description);
         let frame = Message::Description(record).encode();
         self.description = Some((description, frame.clone()));
         let others: Vec<PeerKey> =
@@ -384,6 +386,6 @@ impl Engine {
 
     /// Whether this peer carries the track of a segment.
     pub(super) fn carries(&self, id: SegmentId) -> bool {
-        self.tracks >> id.track.get() & 1 == 1
+        (self.tracks | self.kept) >> id.track.get() & 1 == 1
     }
 }

@@ -10,6 +10,10 @@ use core::time::Duration;
 /// How long the first segment of a further track is waited for after the first track's.
 const ALIGN_MAX: Duration = Duration::from_millis(500);
 
+/// Two pictures meet where their times differ by no more than this, in microseconds: less than a
+/// frame.
+const MEETS_US: u64 = 10_000;
+
 /// Where one track stands.
 #[derive(Debug)]
 struct Cursor {
@@ -57,6 +61,21 @@ pub(super) struct Player {
     latency: Histogram,
     /// How far the virtual player has fallen behind by stalling.
     behind: Duration,
+    /// Segments of the picture that were late for a smooth picture, or missed.
+    troubles: u64,
+    /// One picture is to be shown in place of another.
+    change: Option<Change>,
+    /// It has been, since that was last asked.
+    changed_over: bool,
+}
+
+/// One picture in place of another, from a group on that is whole and begins where the first has
+/// come to.
+#[derive(Copy, Clone, Debug)]
+struct Change {
+    old: TrackId,
+    new: TrackId,
+    since: Instant,
 }
 
 impl Player {
@@ -76,6 +95,9 @@ impl Player {
             ended: false,
             latency: Histogram::default(),
             behind: Duration::ZERO,
+            troubles: 0,
+            change: None,
+            changed_over: false,
         }
     }
 
@@ -107,6 +129,102 @@ impl Player {
             }
         }
         self.cursors.sort_by_key(|cursor| cursor.track.id);
+    }
+
+    /// Plays the tracks `wanted` from now on. When the picture that is shown is not among them but
+    /// another is, it is shown until the other can take its place: then it is given back as a mask.
+    pub(super) fn change(&mut self, description: &Description, wanted: u64, now: Instant) -> u64 {
+        let shown = self.change.take().map(|change| change.old).or_else(|| {
+            let track = &self.cursors[self.lead()?].track;
+            track.is_video().then_some(track.id)
+        });
+        let taken = |id: TrackId| wanted >> id.get() & 1 == 1;
+        let mut tracks = description.tracks.iter().filter(|track| taken(track.id));
+        let next = tracks.find(|track| track.is_video()).map(|track| track.id);
+        self.change = match (shown, next) {
+            // One that plays already need not wait for anything.
+            (Some(old), Some(new)) if !taken(old) && !self.plays(new) && self.plays(old) => {
+                Some(Change { old, new, since: now })
+            }
+            _ => None,
+        };
+        let kept = self.change.map_or(0, |change| 1 << change.old.get());
+        self.describe(description, wanted | kept);
+        if self.change.is_none() {
+            // Other tracks at once.
+            self.told = None;
+        }
+        kept
+    }
+
+    fn plays(&self, track: TrackId) -> bool {
+        self.cursors.iter().any(|cursor| cursor.track.id == track && cursor.next.is_some())
+    }
+
+    /// Shows the other picture when its time has come.
+    fn change_over(&mut self, store: &Store, now: Instant) {
+        let Some(Change { old, new, since }) = self.change else { return };
+        let at = |id| self.cursors.iter().position(|cursor| cursor.track.id == id);
+        let (Some(from), Some(to)) = (at(old), at(new)) else { return };
+        let (cursor, track) = (&self.cursors[from], &self.cursors[to].track);
+        let Some(seq) = cursor.next else { return };
+        let waits = store.content(SegmentId { track: old, seq });
+        let here = waits.is_some_and(super::content::Content::complete);
+        let captured = waits.map_or(cursor.edge_captured, |waits| waits.manifest.captured);
+        // What is shown comes no more, or the two are not cut alike: from any group that is whole.
+        let late = self.deadline(captured) - self.delay / 2 <= now;
+        let pressing = (!here && late) || since + self.delay <= now;
+        let groups = || {
+            store.track(new).filter_map(|(id, segment)| {
+                let content = segment.content.as_ref()?;
+                let manifest = &content.manifest;
+                let starts = manifest.group_start && content.complete();
+                let start = track.micros(manifest.start);
+                starts.then_some((id.seq, start, manifest.captured))
+            })
+        };
+        let meets = |start: u64| start.abs_diff(cursor.edge_us) <= MEETS_US;
+        let newest = || if pressing { groups().last() } else { None };
+        let Some((seq, start, captured)) =
+            groups().find(|(_, start, _)| meets(*start)).or_else(newest)
+        else {
+            return;
+        };
+        self.cursors[to].late = false;
+        self.cursors[to].begin(seq, start, captured);
+        self.cursors.remove(from);
+        self.change = None;
+        self.changed_over = true;
+        self.told = None;
+    }
+
+    /// Until when the picture that is shown waits for the other, which has a group that begins here
+    /// and is on its way: a moment at most, and it is not missed by a hair.
+    fn waits_for_other(&self, cursor: &Cursor, captured: Instant, store: &Store) -> Instant {
+        let Some(change) = self.change.filter(|change| change.old == cursor.track.id) else {
+            return Instant::ZERO;
+        };
+        let Some(to) = self.cursors.iter().find(|to| to.track.id == change.new) else {
+            return Instant::ZERO;
+        };
+        let begins_here = store.track(change.new).any(|(_, segment)| {
+            segment.content.as_ref().is_some_and(|content| {
+                let start = to.track.micros(content.manifest.start);
+                content.manifest.group_start && start.abs_diff(cursor.edge_us) <= MEETS_US
+            })
+        });
+        if begins_here { self.deadline(captured) - self.delay * 7 / 8 } else { Instant::ZERO }
+    }
+
+    /// Whether another picture has been shown in place of one, since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed_over)
+    }
+
+    /// Segments of the picture that have been missed, or came later than a player close to the
+    /// moment waits for.
+    pub(super) const fn troubles(&self) -> u64 {
+        self.troubles
     }
 
     /// A verified manifest came at `now`.
@@ -166,7 +284,11 @@ impl Player {
             self.started = Some(now);
         }
         let late = self.started.is_some_and(|started| started + ALIGN_MAX <= now);
+        let coming = self.change.map(|change| change.new);
         for cursor in self.cursors.iter_mut().filter(|cursor| cursor.next.is_none()) {
+            if Some(cursor.track.id) == coming {
+                continue;
+            }
             let from_us = self.start_us.max(cursor.edge_us);
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
                 let content = segment.content.as_ref()?;
@@ -189,7 +311,9 @@ impl Player {
 
     /// The track that decides where playout starts: the first video, or else the first track.
     fn lead(&self) -> Option<usize> {
-        let video = self.cursors.iter().position(|cursor| cursor.track.is_video());
+        let coming = self.change.map(|change| change.new);
+        let shown = |cursor: &Cursor| cursor.track.is_video() && Some(cursor.track.id) != coming;
+        let video = self.cursors.iter().position(shown);
         video.or(if self.cursors.is_empty() { None } else { Some(0) })
     }
 
@@ -207,6 +331,9 @@ impl Player {
             let cursor = &self.cursors[at];
             let id = |seq| SegmentId { track: cursor.track.id, seq };
             let Some(seq) = cursor.next else {
+                if self.change.is_some_and(|change| change.new == cursor.track.id) {
+                    continue;
+                }
                 // Not started: it holds the others back for a moment only.
                 match self.started.map(|started| started + ALIGN_MAX) {
                     Some(until) if until > now => return Step::Wait(wake.min(until)),
@@ -217,10 +344,14 @@ impl Player {
                 continue;
             }
             let content = store.content(id(seq));
+            let captured = content.map_or(cursor.edge_captured, |c| c.manifest.captured);
             if content.is_some_and(super::content::Content::complete) {
+                let until = self.waits_for_other(cursor, captured, store);
+                if until > now {
+                    return Step::Wait(wake.min(until));
+                }
                 return Step::Deliver(at, id(seq));
             }
-            let captured = content.map_or(cursor.edge_captured, |c| c.manifest.captured);
             let due = self.deadline(captured);
             if due > now {
                 return Step::Wait(wake.min(due));
@@ -266,13 +397,16 @@ impl Player {
             return None;
         }
         self.start(store, now);
+        self.change_over(store, now);
         let step = self.step(store, description, now);
         if self.told != self.revision && self.takes_effect(&step, store) {
             self.told = self.revision;
             self.changed = 0;
             self.known =
                 self.cursors.iter().fold(0, |set, cursor| set | 1 << cursor.track.id.get());
-            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
+            let coming = self.change.map(|change| change.new);
+            let told = self.cursors.iter().filter(|cursor| Some(cursor.track.id) != coming);
+            let tracks = told.map(|cursor| cursor.track.clone()).collect();
             return Some(Playout::Tracks(tracks));
         }
         let (at, id) = match step {
@@ -307,6 +441,8 @@ impl Player {
             stats.startup_ms = micros(now.since(self.joined)) / 1000;
         }
         self.latency.record(micros(now.since(manifest.captured)) / 1000);
+        let soon = self.deadline(manifest.captured) - self.delay * 5 / 8;
+        self.troubles += u64::from(self.cursors[at].track.is_video() && now > soon);
         let due = self.deadline(manifest.captured) + self.behind;
         if now > due {
             stats.segments_late += 1;
@@ -330,6 +466,7 @@ impl Player {
         stats.stalls += 1;
         let manifest = store.content(id).map(|content| &content.manifest);
         let track = &self.cursors[at].track;
+        self.troubles += u64::from(track.is_video());
         stats.stall_ms += manifest.map_or(0, |m| track.micros(u64::from(m.duration)) / 1000);
         tracing::debug!(target: "beacon::playout", segment = %id, ?now, "gap");
         self.cursors[at].advance(manifest);

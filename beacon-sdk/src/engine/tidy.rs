@@ -44,6 +44,7 @@ impl Engine {
         self.end_notices();
         self.free_silent_places();
         self.watch_uplink();
+        self.watch_picture();
         self.make_room();
         self.seek_links();
         self.store.expire(self.config.window);
