@@ -121,6 +121,8 @@ pub struct Engine {
     tracks: u64,
     /// The picture that is shown until one of those can take its place.
     kept: u64,
+    /// Since when it is to be another.
+    changing: Instant,
     /// When the description last changed.
     described: Instant,
     ladder: Ladder,
@@ -231,6 +233,7 @@ impl Engine {
             at_end: None,
             tracks: u64::MAX,
             kept: 0,
+            changing: Instant::ZERO,
             described: Instant::ZERO,
             ladder: Ladder::new(now),
             unplayable: None,

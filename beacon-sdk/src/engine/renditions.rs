@@ -23,6 +23,9 @@ const QUIET_MIN: Duration = Duration::from_secs(15);
 const QUIET_MAX: Duration = Duration::from_secs(240);
 /// A larger picture that does well for so long was no mistake.
 const PROVEN: Duration = Duration::from_secs(30);
+/// A picture that nobody has brought a whole group of by then is not to be had here: groups are
+/// ten seconds long at most, as a rule.
+const CHANGE_MAX: Duration = Duration::from_secs(15);
 /// How long a parent that does not carry what is taken since a new description has time to say
 /// that it does.
 const DESCRIBED: Duration = Duration::from_secs(1);
@@ -77,9 +80,7 @@ impl Ladder {
             let Some(smaller) = sizes.iter().rev().find(|size| **size < shown) else {
                 return false;
             };
-            if self.climbed.take().is_some() {
-                self.quiet = (self.quiet * 2).min(QUIET_MAX);
-            }
+            self.failed();
             return self.change(now, *smaller);
         }
         let larger = sizes.iter().find(|size| **size > shown);
@@ -90,6 +91,13 @@ impl Ladder {
             return self.change(now, *larger);
         }
         false
+    }
+
+    /// If it has been made larger, that was too much: it is tried again after a longer while.
+    fn failed(&mut self) {
+        if self.climbed.take().is_some() {
+            self.quiet = (self.quiet * 2).min(QUIET_MAX);
+        }
     }
 
     /// The other size is shown from now on.
@@ -130,6 +138,9 @@ impl Engine {
     /// Takes a smaller picture when this one comes too late, and a larger one when all has been
     /// well for a while.
     pub(super) fn watch_picture(&mut self) {
+        if self.kept != 0 && self.changing + CHANGE_MAX <= self.now {
+            return self.stay();
+        }
         if !matches!(self.config.choice.renditions, Renditions::Auto { .. }) {
             return;
         }
@@ -165,6 +176,23 @@ impl Engine {
             }
         }
         self.tracks = tracks;
+        self.changing = self.now;
+        self.retake();
+    }
+
+    /// The other picture does not come: the one that is shown stays.
+    fn stay(&mut self) {
+        let Some((description, _)) = &self.description else { return };
+        let shown = |track: &&crate::media::Track| self.kept >> track.id.get() & 1 == 1;
+        let most = description.tracks.iter().find(shown).map(size);
+        let sounds = description.tracks.iter().filter(|track| !track.is_video());
+        let sounds = sounds.fold(0, |mask, track| mask | 1_u64 << track.id.get());
+        let tracks = self.tracks & sounds | self.kept;
+        self.kept = self.player.change(description, tracks, self.now);
+        self.tracks = tracks;
+        self.ladder.most = most;
+        self.ladder.failed();
+        self.ladder.settle(self.now, self.player.troubles());
         self.retake();
     }
 

@@ -191,6 +191,24 @@ fn a_parent_without_the_other_picture_is_left_for_one_that_has_it() {
 }
 
 #[test]
+fn a_picture_that_nobody_has_is_given_up_and_the_one_before_stays() {
+    let mut small = live();
+    small.choice = pick(200);
+    let mut net = Net::new(29, 3, &small, &live());
+    net.publish_small();
+    // The third has no way to the origin.
+    net.reach = |a, b| a != 0 || b != 3;
+    introduce_all(&mut net, 3);
+    net.run(ms(8000));
+    net.input(3, ms(0), Input::Choice(pick(1080)));
+    net.run(ms(30_000));
+    assert_eq!(net.gaps(3), 0);
+    assert_eq!(pictures(&net, 3).len(), 1);
+    assert_eq!(of(&net, 3, 2).last(), of(&net, 0, 2).last(), "it goes on with what it had");
+    assert!(net.nodes[3].engine.stats().parents > 0);
+}
+
+#[test]
 fn a_picture_that_comes_too_late_is_exchanged_for_a_smaller_one() {
     let mut auto = live();
     auto.choice.renditions = Renditions::Auto { height_max: 1080, bitrate_max: u32::MAX };
