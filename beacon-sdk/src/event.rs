@@ -1,7 +1,9 @@
 //! What an application is told while a broadcast runs: a few lines a second at most.
 
 use crate::id::{BroadcastId, PeerId, SegmentId};
+use crate::media::Track;
 use crate::plugin::CloseReason;
+use crate::wire::Versions;
 use core::fmt;
 use core::time::Duration;
 
@@ -27,6 +29,18 @@ pub enum Event {
         peer: PeerId,
         /// What it did.
         offence: Offence,
+    },
+    /// A peer speaks no version of the protocol that this build speaks: they cannot be neighbours.
+    OtherVersion {
+        /// Who, unproven.
+        peer: PeerId,
+        /// What it speaks.
+        versions: Versions,
+    },
+    /// What the broadcast has, whether it is taken here or not; again when that changes.
+    Described {
+        /// All of its tracks.
+        tracks: Vec<Track>,
     },
     /// The first segment can be played.
     Started {
@@ -82,6 +96,43 @@ pub enum Event {
     Ended,
 }
 
+/// Everybody whom a viewer has reached speaks another version of the protocol.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Incompatible {
+    /// What they speak.
+    pub theirs: Versions,
+}
+
+impl Incompatible {
+    /// This build is the older one.
+    #[must_use]
+    pub const fn outdated(&self) -> bool {
+        self.theirs.min > Versions::OWN.max
+    }
+}
+
+impl core::error::Error for Incompatible {}
+
+impl fmt::Display for Incompatible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (own, theirs) = (Versions::OWN, self.theirs);
+        if self.outdated() {
+            write!(
+                f,
+                "this program is older than the broadcast: it speaks {own} of the protocol, the \
+                 peers of the broadcast {theirs}; update this program"
+            )
+        } else {
+            write!(
+                f,
+                "this program is newer than the broadcast: it speaks {own} of the protocol, the \
+                 peers of the broadcast {theirs}; ask the broadcaster to update, or watch with an \
+                 older program"
+            )
+        }
+    }
+}
+
 /// What a peer is banned for: each is proof against the sender itself, because peers verify
 /// before they pass on.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -117,6 +168,17 @@ impl fmt::Display for Event {
             Self::PeerJoined { peer } => write!(f, "peer {peer:?} joined"),
             Self::PeerLeft { peer, reason } => write!(f, "peer {peer:?} left: {reason}"),
             Self::PeerBanned { peer, offence } => write!(f, "peer {peer:?} banned: {offence}"),
+            Self::OtherVersion { peer, versions } => {
+                let own = Versions::OWN;
+                write!(f, "peer {peer:?} speaks {versions} of the protocol, and this one {own}")
+            }
+            Self::Described { tracks } => {
+                f.write_str("the broadcast has ")?;
+                for (at, track) in tracks.iter().enumerate() {
+                    write!(f, "{}{track}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
             Self::Started { after } => write!(f, "playing after {} ms", after.as_millis()),
             Self::Reparented { stripe, parent } => {
                 write!(f, "stripe {stripe} now comes from {parent:?}")

@@ -24,7 +24,7 @@ pub mod wire;
 
 pub use config::{Config, ConfigError, DEPTH_MAX, Profile, SLOTS_MAX, STRIPES_MAX};
 pub use engine::Engine;
-pub use event::{Event, Offence};
+pub use event::{Event, Incompatible, Offence};
 pub use id::{BroadcastId, PeerId, SegmentId, TrackId};
 pub use identity::{Identity, ParseKeyError, PublicKey, SIGNATURE_LEN, Signature};
 pub use listing::{About, Listing, ListingError, Thumbnail};
@@ -38,7 +38,7 @@ pub use rng::Rng;
 pub use runtime::timer;
 #[cfg(feature = "tokio")]
 pub use runtime::{
-    Beacon, Broadcast, DriveError, Driver, Lister, Snapshot, StartError, Stopper, Watch,
+    Beacon, Broadcast, DriveError, Driver, Lister, Snapshot, StartError, Stopper, Tuner, Watch,
 };
 pub use stats::{LinkStats, Percentiles, Stats};
 pub use ticket::{Ticket, TicketError};

@@ -10,7 +10,7 @@ use crate::time::Instant;
 use core::time::Duration;
 
 /// How long a child under notice is served on at most: time to ask two others in turn.
-const NOTICE: Duration = Duration::from_millis(2500);
+pub(super) const NOTICE: Duration = Duration::from_millis(2500);
 /// A place is given up only for a child that can serve at least this many times as many, so that
 /// near equals do not chase each other.
 const BETTER: u16 = 2;
@@ -137,9 +137,15 @@ impl Children {
         stripes.into_iter().all(|(stripe, _)| !self.room(stripe))
     }
 
-    /// Gives notice to the weakest where there are more than places; whom, in which stripe.
-    pub(super) fn shed(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+    /// Gives notice to the weakest where there are more than places; whom, in which stripe. One
+    /// at a time of each stripe, or all `at_once`.
+    pub(super) fn shed(&mut self, now: Instant, at_once: bool) -> Vec<(u8, PeerKey)> {
         let mut shed = Vec::new();
+        let weakest = |children: &Self, stripe: u8| {
+            let staying = children.all(stripe).filter(|child| child.stays());
+            let all = staying.min_by_key(|child| (child.weight, child.key)).map(|child| child.key);
+            if at_once { all } else { children.weakest(stripe).map(|child| child.key) }
+        };
         loop {
             let staying = |s: &Vec<Child>| s.iter().filter(|c| c.stays()).count();
             let all: usize = self.stripes.iter().map(staying).sum();
@@ -151,7 +157,7 @@ impl Children {
                 .zip(&self.stripes)
                 .map(|(stripe, children)| (staying(children), stripe))
                 .filter(|(count, stripe)| *count > 0 && over(*stripe, *count))
-                .filter_map(|(count, stripe)| Some((count, stripe, self.weakest(stripe)?.key)))
+                .filter_map(|(count, stripe)| Some((count, stripe, weakest(self, stripe)?)))
                 .max();
             let Some((_, stripe, key)) = fullest else { return shed };
             let child = self.stripes[usize::from(stripe)].iter_mut().find(|c| c.key == key);
@@ -160,6 +166,11 @@ impl Children {
             }
             shed.push((stripe, key));
         }
+    }
+
+    /// A child is under notice, or leaves by itself.
+    pub(super) fn any_leaves(&self) -> bool {
+        self.stripes.iter().flatten().any(|child| child.notice.is_some())
     }
 
     /// Whether another child finds an empty place.
@@ -328,17 +339,32 @@ mod tests {
             assert_eq!(children.adopt(0, PeerKey(key), (weight, ALL), NOW), Place::Taken);
         }
         assert_eq!(children.adopt(4, PeerKey(3), (3, ALL), NOW), Place::Taken);
-        assert_eq!(children.shed(NOW), []);
+        assert_eq!(children.shed(NOW, false), []);
         children.resize(Capacity::of(0, 2, 8));
         // One at a time of each stripe.
-        assert_eq!(children.shed(NOW), [(0, PeerKey(2)), (4, PeerKey(3))]);
-        assert_eq!(children.shed(NOW), []);
+        assert_eq!(children.shed(NOW, false), [(0, PeerKey(2)), (4, PeerKey(3))]);
+        assert_eq!(children.shed(NOW, false), []);
         children.expire(NOW + NOTICE);
-        assert_eq!(children.shed(NOW + NOTICE), [(0, PeerKey(3))]);
+        assert_eq!(children.shed(NOW + NOTICE, false), [(0, PeerKey(3))]);
         children.expire(NOW + NOTICE * 2);
-        assert_eq!(children.shed(NOW + NOTICE * 2), []);
+        assert_eq!(children.shed(NOW + NOTICE * 2, false), []);
         assert_eq!(children.of(0).collect::<Vec<_>>(), [PeerKey(1)]);
         assert!(!children.full());
+    }
+
+    #[test]
+    fn all_go_at_once_when_nothing_is_to_be_given() {
+        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
+        for key in 1..=3 {
+            children.adopt(0, PeerKey(key), (1, ALL), NOW);
+        }
+        children.resize(Capacity::of(0, 0, 8));
+        let mut shed = children.shed(NOW, true);
+        shed.sort_unstable();
+        assert_eq!(shed, [1, 2, 3].map(|key| (0, PeerKey(key))));
+        assert!(children.any_leaves());
+        assert_eq!(children.expire(NOW + NOTICE).len(), 3);
+        assert!(!children.any_leaves());
     }
 
     #[test]
@@ -397,7 +423,7 @@ mod tests {
         assert_eq!(children.of(1).count(), 2, "it may have been the network");
         assert!(children.listen(|_| false));
         assert!(!children.listen(|_| false));
-        assert_eq!(children.shed(NOW), [(1, PeerKey(2))], "the weaker makes room");
+        assert_eq!(children.shed(NOW, false), [(1, PeerKey(2))], "the weaker makes room");
     }
 
     #[test]

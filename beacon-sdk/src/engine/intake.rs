@@ -78,7 +78,7 @@ impl Engine {
         }
         let choice = &self.config.choice;
         let chosen = match known {
-            None => choice.choose(&description.tracks),
+            None => self.first_tracks(&description),
             Some(_) => choice.choose_again(&description.tracks, self.tracks),
         };
         let tracks = match chosen {
@@ -99,8 +99,10 @@ impl Engine {
             self.peers.iter_mut().for_each(|(_, peer)| peer.outdated = true);
         }
         self.tracks = tracks;
-        self.player.describe(&description, self.tracks);
+        self.player.describe(&description, self.tracks | self.kept);
         self.playable = Instant::ZERO;
+        self.described = self.now;
+        self.tell_tracks(&description);
         let frame = Message::Description(record).encode();
         self.description = Some((description, frame.clone()));
         let others: Vec<PeerKey> =
@@ -411,6 +413,6 @@ impl Engine {
 
     /// Whether this peer carries the track of a segment.
     pub(super) fn carries(&self, id: SegmentId) -> bool {
-        self.tracks >> id.track.get() & 1 == 1
+        (self.tracks | self.kept) >> id.track.get() & 1 == 1
     }
 }

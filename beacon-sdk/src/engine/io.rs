@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::id::PeerId;
-use crate::media::Media;
+use crate::media::{Choice, Media};
 use crate::plugin::{CloseReason, Lane, Link, PeerHint, Report};
 use bytes::Bytes;
 
@@ -64,6 +64,15 @@ pub enum Input {
     Media(Media),
     /// The source has ended. Only at the origin.
     End,
+    /// Other than [`Config::upload_bps`](crate::Config::upload_bps) says, so many bits per second
+    /// may go out from now on; `None` is what the links carry, and with 0 nothing is passed on any
+    /// more. Children beyond are given notice and served until they have found another parent, for
+    /// 2.5 s at most; then the limit holds.
+    Upload(Option<u64>),
+    /// Other tracks are to be taken, played and passed on than
+    /// [`Config::choice`](crate::Config::choice) says. The picture that is shown goes on until the
+    /// other has a group that is whole.
+    Choice(Choice),
 }
 
 /// Something to be done outside.

@@ -1,15 +1,18 @@
 //! Links coming and going: handshake, goodbye, liveness.
 
 use super::{Engine, Output};
-use crate::event::{Event, Offence};
+use crate::event::{Event, Incompatible, Offence};
 use crate::id::PeerId;
 use crate::plugin::{CloseReason, Link, Observation, PeerKey};
 use crate::time::Instant;
-use crate::wire::{FarewellReason, Hello, Message, PROTOCOL_VERSION};
+use crate::wire::{FarewellReason, Hello, Message, Versions};
 use core::time::Duration;
 
 /// A peer that connects must prove itself within this time.
 const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Who meets nobody but peers of another version looks on for so long: one of its own, or one that
+/// speaks both, may be among those it is told of. (Guess.)
+const FOREIGN_MAX: Duration = Duration::from_secs(5);
 /// Peers suggested to one that is turned away, or told to a new neighbour.
 const SUGGESTED: usize = 8;
 /// Peers above the limit of links that may be told so at the same time; further ones are closed
@@ -53,9 +56,6 @@ impl Engine {
 
     pub(super) fn on_hello(&mut self, from: PeerKey, hello: &Hello) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        if hello.version_min > PROTOCOL_VERSION || hello.version_max < PROTOCOL_VERSION {
-            return self.turn_away(from, FarewellReason::Version, Vec::new());
-        }
         if hello.broadcast != self.broadcast {
             return self.turn_away(from, FarewellReason::Broadcast, Vec::new());
         }
@@ -70,11 +70,37 @@ impl Engine {
             return self.ban(from, Offence::FalseIdentity);
         }
         peer.ready = true;
+        self.foreign = None;
         let id = peer.id;
         self.links.proven(self.me, id);
         self.observe(id, Observation::Connected);
         self.event(Event::PeerJoined { peer: id });
         self.welcome(from);
+    }
+
+    /// A hello names versions of which this build speaks none.
+    pub(super) fn on_other_version(&mut self, from: PeerKey, theirs: Versions) {
+        let Some(peer) = self.peers.get(from) else { return };
+        if peer.ready {
+            return self.ban(from, Offence::BrokenFrame);
+        }
+        if peer.turned_away {
+            return;
+        }
+        self.event(Event::OtherVersion { peer: peer.id, versions: theirs });
+        if self.peers.ready().next().is_none() {
+            let since = self.foreign.map_or(self.now, |(since, _)| since);
+            self.foreign = Some((since, Incompatible { theirs }));
+        }
+        self.turn_away(from, FarewellReason::Version, Vec::new());
+    }
+
+    /// Everybody whom a viewer has met for a while speaks another version of the protocol.
+    #[must_use]
+    pub fn incompatible(&self) -> Option<Incompatible> {
+        let (since, with) = self.foreign?;
+        let waiting = self.publisher.is_none() && self.description.is_none();
+        (waiting && since + FOREIGN_MAX <= self.now).then_some(with)
     }
 
     /// Says farewell to a peer that is not to become a neighbour. It closes the link, or the time
@@ -110,6 +136,7 @@ impl Engine {
         let close = match reason {
             FarewellReason::Full => CloseReason::Full,
             FarewellReason::Done => CloseReason::Remote,
+            FarewellReason::Version => CloseReason::Version,
             _ => CloseReason::Protocol,
         };
         if let Some(peer) = self.peers.get(from) {

@@ -28,6 +28,7 @@ mod plan;
 mod playout;
 mod publish;
 mod push;
+mod renditions;
 mod report;
 mod scarcity;
 mod sealed;
@@ -50,7 +51,7 @@ pub use publish::PublishError;
 pub use sealed::Commons;
 
 use crate::config::{Config, ConfigError};
-use crate::event::{Event, Offence};
+use crate::event::{Event, Incompatible, Offence};
 use crate::id::{BroadcastId, PeerId};
 use crate::identity::Identity;
 use crate::media::{Description, Playout, Unplayable};
@@ -60,7 +61,7 @@ use crate::plugin::{
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wire::{FarewellReason, Message, Status, SymbolHeader};
+use crate::wire::{FarewellReason, Hello, Message, Status, SymbolHeader};
 use bytes::Bytes;
 use feeds::Feeds;
 use intake::Quarantine;
@@ -69,13 +70,14 @@ use outbox::Pacer;
 use peers::Peers;
 use playout::Player;
 use publish::Publisher;
+use renditions::Ladder;
 use scarcity::Scarcity;
 use send::Handed;
 use spare::Pushed;
 use std::collections::VecDeque;
 use store::Store;
 use turns::Turns;
-use uplink::Uplink;
+use uplink::{NewLimit, Uplink};
 
 /// Outputs other than frames that wait for the driver at most; the oldest events go first.
 const OUTPUTS_MAX: usize = 4096;
@@ -117,14 +119,25 @@ pub struct Engine {
     pacer: Pacer,
     uplink: Uplink,
     scarcity: Scarcity,
+    /// The upload limit has changed, and is not yet kept to.
+    new_limit: Option<NewLimit>,
     out: VecDeque<Output>,
     stats: Stats,
     /// The counters as they were when the broadcast ended.
     at_end: Option<Stats>,
     /// Tracks this peer carries: bit i is track i.
     tracks: u64,
+    /// The picture that is shown until one of those can take its place.
+    kept: u64,
+    /// Since when it is to be another.
+    changing: Instant,
+    /// When the description last changed.
+    described: Instant,
+    ladder: Ladder,
     /// The broadcast has nothing that this peer may play.
     unplayable: Option<Unplayable>,
+    /// Somebody was met who speaks another version, and since when nobody else has been found.
+    foreign: Option<(Instant, Incompatible)>,
     /// What neighbours were last told.
     status: Status,
     /// No request has to be answered before.
@@ -209,12 +222,7 @@ impl Engine {
         config.check()?;
         let me = identity.public();
         let origin = publisher.is_some();
-        let most = if origin {
-            config.fanout.saturating_mul(u16::from(config.stripes) + 1)
-        } else {
-            config.push_slots
-        };
-        let uplink = Uplink::new(most, config.upload_bps, now);
+        let uplink = Uplink::new(uplink::slots_believed(&config, origin), config.upload_bps, now);
         Ok(Self {
             rng: Rng::new(seed, 0),
             now,
@@ -224,6 +232,7 @@ impl Engine {
             feeds: Feeds::new(me.short(), origin, config.stripes, config.fanout, uplink.slots()),
             uplink,
             scarcity: Scarcity::default(),
+            new_limit: None,
             store: Store::default(),
             player: Player::new(config.playout, now),
             publisher,
@@ -236,7 +245,12 @@ impl Engine {
             stats: Stats::default(),
             at_end: None,
             tracks: u64::MAX,
+            kept: 0,
+            changing: Instant::ZERO,
+            described: Instant::ZERO,
+            ladder: Ladder::new(now),
             unplayable: None,
+            foreign: None,
             status: Status::default(),
             answers_by: Instant::NEVER,
             control_waits: Turns::default(),
@@ -318,6 +332,11 @@ impl Engine {
                 self.playable = Instant::ZERO;
                 self.on_end();
             }
+            Input::Upload(limit) => self.on_upload(limit),
+            Input::Choice(choice) => {
+                self.playable = Instant::ZERO;
+                self.on_choice(choice);
+            }
         }
         self.on_timers();
     }
@@ -346,6 +365,7 @@ impl Engine {
             self.playable = self.player.wakes_at(&self.store, description, self.now);
             return None;
         };
+        self.end_change();
         match &item {
             Playout::Gap { id } => self.event(Event::Missed { id: *id }),
             Playout::Segment { id, .. } => {
@@ -425,14 +445,17 @@ impl Engine {
             Lane::Data => {}
             Lane::Control => {
                 self.stats.bytes_control += frame.len() as u64;
+                if let Some(theirs) = Hello::versions(&frame).filter(|theirs| !theirs.common()) {
+                    return self.on_other_version(key, theirs);
+                }
                 match Message::decode(frame.clone()) {
                     Ok(message) if ready => self.on_message(key, message, frame),
-                    // It crossed our farewell on the way.
-                    Ok(Message::Hello(_)) if turned_away => {}
-                    Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
                     Ok(Message::Farewell { reason, peers }) => {
                         self.on_farewell(key, reason, &peers)
                     }
+                    // It crossed our farewell on the way.
+                    _ if turned_away => {}
+                    Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
                     Ok(_) | Err(_) => self.ban(key, Offence::BrokenFrame),
                 }
             }

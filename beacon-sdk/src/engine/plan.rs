@@ -124,7 +124,8 @@ impl Engine {
         let Some(peer) = self.peers.get(key).filter(|peer| peer.ready) else { return };
         let wish = self.hand_over(stripe, peer.rtt.smoothed());
         if self.feeds.ask(stripe, key, wish, self.now) {
-            let (stripes, tracks, from) = (1 << stripe, self.tracks, wish.from);
+            let has = peer.status.tracks;
+            let (stripes, tracks, from) = (1 << stripe, self.tracks_of(has), wish.from);
             self.send(key, &Message::Subscribe { stripes, tracks, from });
         }
     }

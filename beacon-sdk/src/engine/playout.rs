@@ -1,11 +1,14 @@
 //! Playout: segments in order, gaps told, stalls counted.
 
+mod exchange;
+
 use super::store::Store;
 use crate::id::{SegmentId, TrackId};
 use crate::media::{Description, Manifest, Playout, Track, payload};
 use crate::stats::{Histogram, Stats};
 use crate::time::{Instant, micros};
 use core::time::Duration;
+use exchange::Change;
 
 /// How long the first segment of a further track is waited for after the first track's.
 const ALIGN_MAX: Duration = Duration::from_millis(500);
@@ -57,6 +60,12 @@ pub(super) struct Player {
     latency: Histogram,
     /// How far the virtual player has fallen behind by stalling.
     behind: Duration,
+    /// Segments of the picture that were late for a smooth picture, or missed.
+    troubles: u64,
+    /// One picture is to be shown in place of another.
+    change: Option<Change>,
+    /// It has been, since that was last asked.
+    changed_over: bool,
 }
 
 impl Player {
@@ -76,6 +85,9 @@ impl Player {
             ended: false,
             latency: Histogram::default(),
             behind: Duration::ZERO,
+            troubles: 0,
+            change: None,
+            changed_over: false,
         }
     }
 
@@ -107,6 +119,12 @@ impl Player {
             }
         }
         self.cursors.sort_by_key(|cursor| cursor.track.id);
+    }
+
+    /// Segments of the picture that have been missed, or came later than a player close to the
+    /// moment waits for.
+    pub(super) const fn troubles(&self) -> u64 {
+        self.troubles
     }
 
     /// A verified manifest came at `now`.
@@ -166,7 +184,11 @@ impl Player {
             self.started = Some(now);
         }
         let late = self.started.is_some_and(|started| started + ALIGN_MAX <= now);
+        let coming = self.change.map(|change| change.new);
         for cursor in self.cursors.iter_mut().filter(|cursor| cursor.next.is_none()) {
+            if Some(cursor.track.id) == coming {
+                continue;
+            }
             let from_us = self.start_us.max(cursor.edge_us);
             let found = store.track(cursor.track.id).find_map(|(id, segment)| {
                 let content = segment.content.as_ref()?;
@@ -189,7 +211,9 @@ impl Player {
 
     /// The track that decides where playout starts: the first video, or else the first track.
     fn lead(&self) -> Option<usize> {
-        let video = self.cursors.iter().position(|cursor| cursor.track.is_video());
+        let coming = self.change.map(|change| change.new);
+        let shown = |cursor: &Cursor| cursor.track.is_video() && Some(cursor.track.id) != coming;
+        let video = self.cursors.iter().position(shown);
         video.or(if self.cursors.is_empty() { None } else { Some(0) })
     }
 
@@ -207,6 +231,9 @@ impl Player {
             let cursor = &self.cursors[at];
             let id = |seq| SegmentId { track: cursor.track.id, seq };
             let Some(seq) = cursor.next else {
+                if self.change.is_some_and(|change| change.new == cursor.track.id) {
+                    continue;
+                }
                 // Not started: it holds the others back for a moment only.
                 match self.started.map(|started| started + ALIGN_MAX) {
                     Some(until) if until > now => return Step::Wait(wake.min(until)),
@@ -217,10 +244,14 @@ impl Player {
                 continue;
             }
             let content = store.content(id(seq));
+            let captured = content.map_or(cursor.edge_captured, |c| c.manifest().captured);
             if content.is_some_and(super::content::Content::complete) {
+                let until = self.waits_for_other(cursor, captured, store);
+                if until > now {
+                    return Step::Wait(wake.min(until));
+                }
                 return Step::Deliver(at, id(seq));
             }
-            let captured = content.map_or(cursor.edge_captured, |c| c.manifest().captured);
             let due = self.deadline(captured);
             if due > now {
                 return Step::Wait(wake.min(due));
@@ -266,13 +297,16 @@ impl Player {
             return None;
         }
         self.start(store, now);
+        self.change_over(store, now);
         let step = self.step(store, description, now);
         if self.told != self.revision && self.takes_effect(&step, store) {
             self.told = self.revision;
             self.changed = 0;
             self.known =
                 self.cursors.iter().fold(0, |set, cursor| set | 1 << cursor.track.id.get());
-            let tracks = self.cursors.iter().map(|cursor| cursor.track.clone()).collect();
+            let coming = self.change.map(|change| change.new);
+            let told = self.cursors.iter().filter(|cursor| Some(cursor.track.id) != coming);
+            let tracks = told.map(|cursor| cursor.track.clone()).collect();
             return Some(Playout::Tracks(tracks));
         }
         let (at, id) = match step {
@@ -307,6 +341,8 @@ impl Player {
             stats.startup_ms = micros(now.since(self.joined)) / 1000;
         }
         self.latency.record(micros(now.since(manifest.captured)) / 1000);
+        let soon = self.deadline(manifest.captured) - self.delay * 5 / 8;
+        self.troubles += u64::from(self.cursors[at].track.is_video() && now > soon);
         let due = self.deadline(manifest.captured) + self.behind;
         if now > due {
             stats.segments_late += 1;
@@ -330,6 +366,7 @@ impl Player {
         stats.stalls += 1;
         let manifest = store.content(id).map(|content| content.manifest());
         let track = &self.cursors[at].track;
+        self.troubles += u64::from(track.is_video());
         stats.stall_ms += manifest.map_or(0, |m| track.micros(u64::from(m.duration)) / 1000);
         tracing::debug!(target: "beacon::playout", segment = %id, ?now, "gap");
         self.cursors[at].advance(manifest);

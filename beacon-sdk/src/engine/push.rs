@@ -102,17 +102,18 @@ impl Engine {
     /// Asks parents once more whose subscriptions are for other tracks than are carried now, as
     /// soon as they carry those themselves.
     pub(super) fn renew_subscriptions(&mut self) {
-        let tracks = self.tracks;
+        self.leave_parents_without();
+        let (tracks, kept) = (self.tracks, self.kept);
         let mut due = Vec::new();
         for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.outdated) {
             let fed = (0_u8..).zip(&self.feeds.stripes).filter(|(_, f)| f.parent == Some(key));
             let stripes = fed.fold(0, |mask, (stripe, _)| mask | 1 << stripe);
             if stripes != 0 && tracks & !peer.status.tracks == 0 {
                 peer.outdated = false;
-                due.push((key, stripes));
+                due.push((key, stripes, tracks | (kept & peer.status.tracks)));
             }
         }
-        for (key, stripes) in due {
+        for (key, stripes, tracks) in due {
             self.send(key, &Message::Subscribe { stripes, tracks, from: Instant::ZERO });
         }
     }
@@ -245,7 +246,13 @@ impl Engine {
     pub(super) fn on_status(&mut self, from: PeerKey, status: Status) {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let capacity = Capacity::of(peer.id.short(), status.slots, self.feeds.count() - 1);
+        // It gives nothing any more: what it has told of is not to be asked for.
+        let gives_up = status.slots == 0 && peer.status.slots != 0;
         peer.status = status.into();
+        if gives_up {
+            self.store.disown(from);
+        }
+        let Some(peer) = self.peers.get(from) else { return };
         if peer.unfed() != 0 {
             self.tell_by(from, self.now);
         }

@@ -282,6 +282,13 @@ impl Store {
         }
     }
 
+    /// Nothing is held by a neighbour any more, for all that others are to know.
+    pub(super) fn disown(&mut self, peer: PeerKey) {
+        for segment in self.segments.values_mut() {
+            segment.holders.retain(|holder| holder.peer != peer);
+        }
+    }
+
     /// Drops what has left the window: older than `window` before the newest of the track, or
     /// beyond the memory limit.
     pub(super) fn expire(&mut self, window: Duration) {
@@ -309,6 +316,12 @@ impl Store {
             let Some((_, id)) = oldest else { break };
             self.drop_before(id.track, id.seq + 1);
         }
+    }
+
+    /// Forgets a track: it is taken anew, and its window lies where the others tell.
+    pub(super) fn restart(&mut self, track: TrackId) {
+        self.drop_before(track, u32::MAX);
+        self.edges.remove(&track);
     }
 
     fn bytes(&self) -> usize {

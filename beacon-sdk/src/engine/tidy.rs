@@ -48,6 +48,7 @@ impl Engine {
         self.watch_uplink();
         self.tell_census();
         self.watch_supply();
+        self.watch_picture();
         self.make_room();
         self.seek_links();
         self.store.expire(self.config.window);

@@ -6,7 +6,10 @@
 //! gone within the second.
 
 use super::Engine;
-use crate::config::SLOTS_MAX;
+use super::children::NOTICE;
+use super::outbox::Pacer;
+use crate::config::{Config, SLOTS_MAX};
+use crate::plugin::PeerKey;
 use crate::time::Instant;
 use crate::wire::{Message, RefuseReason};
 use core::time::Duration;
@@ -65,6 +68,15 @@ pub(super) struct Sight {
     pub(super) stripe: u64,
 }
 
+/// Subscriptions that are believed to fit before more is known.
+pub(super) fn slots_believed(config: &Config, origin: bool) -> u16 {
+    if origin {
+        config.fanout.saturating_mul(u16::from(config.stripes) + 1)
+    } else {
+        config.push_slots
+    }
+}
+
 impl Uplink {
     /// One of which `slots` subscriptions are believed until more is known, or what `limit` bits per
     /// second carry.
@@ -83,6 +95,12 @@ impl Uplink {
             pause: TRIAL_MIN,
             tried: Instant::ZERO,
         }
+    }
+
+    /// Another limit. What was carried so far is believed on, or `slots` where that is more.
+    pub(super) fn limit(&mut self, slots: u16, limit: Option<u64>) {
+        let fresh = Self::new(slots.max(self.slots), limit, self.at);
+        *self = Self { sent: self.sent, rate: self.rate, ..fresh };
     }
 
     pub(super) const fn slots(&self) -> u16 {
@@ -159,7 +177,45 @@ impl Uplink {
     }
 }
 
+/// A change of the upload limit that children have not all been told of, or not all followed.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct NewLimit {
+    /// Those beyond it have been given notice.
+    told: bool,
+    /// When the uplink keeps to it at the latest.
+    by: Instant,
+}
+
 impl Engine {
+    /// The application allows another upload. A lower one is kept to once those children who are
+    /// beyond it have found other parents, or their notice has run out.
+    pub(super) fn on_upload(&mut self, limit: Option<u64>) {
+        let before = core::mem::replace(&mut self.config.upload_bps, limit);
+        if before == limit {
+            return;
+        }
+        let lower = limit.is_some_and(|limit| before.is_none_or(|before| limit < before));
+        let by = if lower { self.now + NOTICE } else { self.now };
+        self.new_limit = Some(NewLimit { told: false, by });
+        self.uplink.limit(slots_believed(&self.config, self.publisher.is_some()), limit);
+        // What it held while it gave nothing, it told nobody.
+        if before == Some(0) {
+            let all: Vec<PeerKey> = self.peers.ready().map(|(key, _)| key).collect();
+            all.into_iter().for_each(|key| self.tell_everything(key));
+        }
+        self.timers.tidy = self.now;
+    }
+
+    /// Keeps to a new limit when its time has come.
+    fn follow_limit(&mut self) {
+        let Some(new) = &mut self.new_limit else { return };
+        new.told = true;
+        if new.by <= self.now || !self.feeds.children.any_leaves() {
+            self.pacer = Pacer::new(self.config.upload_bps, self.now);
+            self.new_limit = None;
+        }
+    }
+
     /// Takes as many children as the uplink carries, and gives notice to those beyond.
     pub(super) fn watch_uplink(&mut self) {
         let stripes = u64::from(self.feeds.count() - 1).max(1);
@@ -180,9 +236,12 @@ impl Engine {
         if self.feeds.resize(self.uplink.slots()) {
             self.tell_soon();
         }
-        for (stripe, child) in self.feeds.children.shed(self.now) {
+        // By their upload limit people mean now: all go at once.
+        let at_once = self.new_limit.is_some_and(|new| !new.told);
+        for (stripe, child) in self.feeds.children.shed(self.now, at_once) {
             self.send(child, &Message::Refuse { stripe, reason: RefuseReason::Notice });
         }
+        self.follow_limit();
     }
 }
 

@@ -96,7 +96,10 @@ impl Engine {
     fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self
             .store
-            .from(|track| Some(self.player.from(track).unwrap_or(0)))
+            .from(|track| {
+                let wanted = (self.tracks | self.kept) >> track.get() & 1 == 1;
+                wanted.then(|| self.player.from(track).unwrap_or(0))
+            })
             .filter(|(_, segment)| {
                 segment.content.as_ref().is_some_and(|content| !content.complete())
             })
@@ -197,6 +200,12 @@ impl Engine {
             return None;
         }
         let parent = flow.peer;
+        let lacks = |peer: &super::peers::Peer| {
+            peer.status.tracks >> content.manifest().id.track.get() & 1 == 0
+        };
+        if feed.notice && self.peers.get(parent).is_none_or(lacks) {
+            return Some(MissingState::Open);
+        }
         let done = 1 << stripe | HAVE_COMPLETE;
         let word = segment.holders.iter().find(|holder| holder.peer == parent);
         let told = word.filter(|holder| holder.mask & done != 0).is_some_and(|holder| {

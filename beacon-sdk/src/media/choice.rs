@@ -12,7 +12,7 @@ pub struct Choice {
     pub codecs: Vec<String>,
 }
 
-/// All renditions of a broadcast, or the best one of each kind.
+/// All renditions of a broadcast, or one of each kind.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Renditions {
     /// Everything: what a recorder or a relay for all viewers wants.
@@ -25,7 +25,17 @@ pub enum Renditions {
         /// Bits per second of the picture at most.
         bitrate_max: u32,
     },
+    /// As `Best`, and a smaller picture while that one comes late or not at all.
+    Auto {
+        /// Height in pixels at most.
+        height_max: u16,
+        /// Bits per second of the picture at most.
+        bitrate_max: u32,
+    },
 }
+
+/// How large a picture is: height in pixels, then bits per second.
+pub(crate) type Size = (u16, u32);
 
 /// A broadcast that this viewer cannot play.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +58,16 @@ impl Choice {
     /// # Errors
     /// [`Unplayable`] when nothing, or nothing of the picture, is in an accepted codec.
     pub fn choose(&self, tracks: &[Track]) -> Result<u64, Unplayable> {
+        self.choose_up_to(tracks, None)
+    }
+
+    /// As [`Choice::choose`], with a picture of at most this size where one is chosen by what
+    /// arrives.
+    pub(crate) fn choose_up_to(
+        &self,
+        tracks: &[Track],
+        most: Option<Size>,
+    ) -> Result<u64, Unplayable> {
         let playable: Vec<&Track> = tracks.iter().filter(|track| self.accepts(track)).collect();
         let has_picture = tracks.iter().any(Track::is_video);
         let shows_picture = playable.iter().any(|track| track.is_video());
@@ -58,10 +78,28 @@ impl Choice {
         let chosen = match self.renditions {
             Renditions::All => playable,
             Renditions::Best { height_max, bitrate_max } => {
-                best(&playable, height_max, bitrate_max)
+                best(&playable, height_max, bitrate_max, None)
+            }
+            Renditions::Auto { height_max, bitrate_max } => {
+                best(&playable, height_max, bitrate_max, most)
             }
         };
         Ok(mask(&chosen))
+    }
+
+    /// The sizes of the pictures it may choose, the smallest first.
+    pub(crate) fn ladder(&self, tracks: &[Track]) -> Vec<Size> {
+        let (height_max, bitrate_max) = match self.renditions {
+            Renditions::All => (u16::MAX, u32::MAX),
+            Renditions::Best { height_max, bitrate_max }
+            | Renditions::Auto { height_max, bitrate_max } => (height_max, bitrate_max),
+        };
+        let fits = |track: &&Track| track.height() <= height_max && track.bitrate <= bitrate_max;
+        let pictures = tracks.iter().filter(|track| track.is_video() && self.accepts(track));
+        let mut sizes: Vec<Size> = pictures.filter(fits).map(size).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
     }
 
     /// What to carry when a broadcast changes its tracks: of `carried`, all that is still there
@@ -96,11 +134,25 @@ fn mask(tracks: &[&Track]) -> u64 {
     tracks.iter().fold(0, |mask, track| mask | 1 << track.id.get())
 }
 
-fn best<'a>(playable: &[&'a Track], height_max: u16, bitrate_max: u32) -> Vec<&'a Track> {
+/// How large a picture is.
+pub(crate) fn size(track: &Track) -> Size {
+    (track.height(), track.bitrate)
+}
+
+fn best<'a>(
+    playable: &[&'a Track],
+    height_max: u16,
+    bitrate_max: u32,
+    most: Option<Size>,
+) -> Vec<&'a Track> {
     let (pictures, sounds): (Vec<&Track>, Vec<&Track>) =
         playable.iter().partition(|track| track.is_video());
-    let fits = |track: &&&Track| track.height() <= height_max && track.bitrate <= bitrate_max;
-    let size = |track: &&&Track| (track.height(), track.bitrate);
+    let fits = |track: &&&Track| {
+        track.height() <= height_max
+            && track.bitrate <= bitrate_max
+            && most.is_none_or(|most| size(track) <= most)
+    };
+    let size = |track: &&&Track| size(track);
     let picture =
         pictures.iter().filter(fits).max_by_key(size).or_else(|| pictures.iter().min_by_key(size));
     let sound = sounds.iter().max_by_key(|track| track.bitrate);

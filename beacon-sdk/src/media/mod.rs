@@ -11,6 +11,7 @@ mod segmenter;
 mod track;
 
 pub use choice::{Choice, Renditions, Unplayable};
+pub(crate) use choice::{Size, size};
 pub use description::{Description, RecordError};
 pub(crate) use manifest::{CLOCK_MAX, START_MAX};
 pub use manifest::{Hash, Manifest, PAGE_LEAVES, SegmentHasher, payload_hash};

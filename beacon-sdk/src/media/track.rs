@@ -74,6 +74,15 @@ pub enum TrackError {
     },
 }
 
+impl core::fmt::Display for Track {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.kind {
+            Kind::Video { width, height } => write!(f, "picture {width}x{height} {}", self.codec),
+            Kind::Audio { rate, .. } => write!(f, "sound {rate} Hz {}", self.codec),
+        }
+    }
+}
+
 impl Track {
     /// Whether the track is video.
     #[must_use]

@@ -90,12 +90,18 @@ pub enum RendezvousEvent {
 }
 
 /// The rendezvous will not have this peer, or cannot work at all.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RendezvousError {
     /// Refused for good: asking again will not help.
     #[error("refused by the rendezvous: {0}")]
     Refused(String),
+    /// It speaks another version of its protocol; what it said.
+    #[error(
+        "the rendezvous speaks another version of its protocol than this program ({0}): update \
+         the older of the two"
+    )]
+    Version(String),
     /// Misconfigured: the address is not one.
     #[error("rendezvous address: {0}")]
     Address(String),

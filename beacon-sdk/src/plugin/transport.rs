@@ -52,6 +52,8 @@ pub enum CloseReason {
     Timeout,
     /// The peer broke the protocol, or sent what is provably false.
     Protocol,
+    /// The two ends speak no common version of the protocol.
+    Version,
     /// No room for another link.
     Full,
     /// The other end could not prove who it is.
@@ -67,6 +69,7 @@ impl fmt::Display for CloseReason {
             Self::Remote => "closed by the peer",
             Self::Timeout => "timed out",
             Self::Protocol => "protocol violation",
+            Self::Version => "no common version of the protocol",
             Self::Full => "full",
             Self::Identity => "identity not proven",
             Self::Failed => "transport failed",

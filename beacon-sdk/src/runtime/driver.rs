@@ -45,6 +45,9 @@ pub enum DriveError {
     /// The broadcast has nothing that this viewer may play.
     #[error(transparent)]
     Unplayable(#[from] crate::media::Unplayable),
+    /// The peers of the broadcast speak another version of the protocol.
+    #[error(transparent)]
+    Incompatible(#[from] crate::Incompatible),
     /// The engine's settings.
     #[error(transparent)]
     Config(#[from] crate::ConfigError),

@@ -3,7 +3,7 @@
 
 use super::clock::Clock;
 use super::driver::DriveError;
-use super::handle::{Ends, Snapshot};
+use super::handle::{Ends, Snapshot, Wishes};
 use super::playback::Playback;
 use super::reporter::Reporter;
 use super::timer::{self, Instant as Moment};
@@ -50,6 +50,7 @@ enum Wake {
     Source(Result<Option<Media>, SourceError>),
     Sink(Result<(), SinkError>),
     Listed(Listing),
+    Wished(Wishes),
     Timeout,
     Stop,
 }
@@ -130,6 +131,9 @@ impl Edge {
             if let Some(unplayable) = engine.unplayable() {
                 return Err(unplayable.clone().into());
             }
+            if let Some(incompatible) = engine.incompatible() {
+                return Err(incompatible.into());
+            }
             let over = engine.ended() || self.replaced;
             if over && !playback.busy() && leaving.is_none() {
                 leaving = Some(Moment::now());
@@ -165,6 +169,10 @@ impl Edge {
                 }
                 Wake::Sink(written) => written?,
                 Wake::Listed(listing) => self.rendezvous.list(listing),
+                Wake::Wished(Wishes { upload_bps, choice }) => {
+                    engine.handle(now, Input::Upload(upload_bps));
+                    engine.handle(now, Input::Choice(choice));
+                }
                 Wake::Timeout => engine.handle(now, Input::Timeout),
                 Wake::Stop if self.join.publish => {
                     self.source = None;
@@ -214,7 +222,8 @@ impl Edge {
             event = self.rendezvous.next_event(), if rendezvous_up => Wake::Rendezvous(event),
             item = source => Wake::Source(item),
             written = playback.written(), if busy => Wake::Sink(written),
-            listing = listed(&mut ends.listing) => Wake::Listed(listing),
+            listing = said(&mut ends.listing) => Wake::Listed(listing),
+            wishes = said(&mut ends.wishes) => Wake::Wished(wishes),
             () = timer::sleep_until(deadline) => Wake::Timeout,
             () = stopped(&mut ends.stop), if may_stop => Wake::Stop,
         }
@@ -337,12 +346,12 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Waits for another listing; for ever when nobody can give one.
-async fn listed(listing: &mut watch::Receiver<Listing>) -> Listing {
-    if listing.changed().await.is_err() {
+/// Waits for another word of the application's; for ever when nobody can give one.
+async fn said<T: Clone>(word: &mut watch::Receiver<T>) -> T {
+    if word.changed().await.is_err() {
         core::future::pending::<()>().await;
     }
-    listing.borrow_and_update().clone()
+    word.borrow_and_update().clone()
 }
 
 fn publish_snapshot(engine: &Engine, ends: &Ends) {

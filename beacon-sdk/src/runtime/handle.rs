@@ -1,7 +1,9 @@
 //! What an application holds while a driver runs.
 
+use crate::config::Config;
 use crate::event::Event;
 use crate::listing::Listing;
+use crate::media::Choice;
 use crate::stats::{LinkStats, Stats};
 use crate::ticket::Ticket;
 use serde::{Deserialize, Serialize};
@@ -48,10 +50,34 @@ impl Lister {
     }
 }
 
+/// What a viewer may change while it watches.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Wishes {
+    pub(super) upload_bps: Option<u64>,
+    pub(super) choice: Choice,
+}
+
+/// Changes how a broadcast is watched; cheap to clone and to send to another task.
+#[derive(Debug, Clone)]
+pub struct Tuner(watch::Sender<Wishes>);
+
+impl Tuner {
+    /// See [`Watch::set_upload`].
+    pub fn set_upload(&self, bits_per_second: Option<u64>) {
+        self.0.send_modify(|wishes| wishes.upload_bps = bits_per_second);
+    }
+
+    /// See [`Watch::choose`].
+    pub fn choose(&self, choice: Choice) {
+        self.0.send_modify(|wishes| wishes.choice = choice);
+    }
+}
+
 /// The application's side.
 #[derive(Debug)]
 pub(super) struct Handle {
     lister: Lister,
+    tuner: Tuner,
     events: mpsc::Receiver<Event>,
     snapshot: watch::Receiver<Snapshot>,
     stop: Stopper,
@@ -64,15 +90,25 @@ pub(super) struct Ends {
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) listing: watch::Receiver<Listing>,
+    pub(super) wishes: watch::Receiver<Wishes>,
 }
 
-pub(super) fn handle() -> (Handle, Ends) {
+pub(super) fn handle(config: &Config) -> (Handle, Ends) {
     let (events_tx, events) = mpsc::channel(EVENTS_MAX);
     let (snapshot_tx, snapshot) = watch::channel(Snapshot::default());
     let (stop, stop_rx) = watch::channel(false);
     let (lister, listing) = watch::channel(Listing::default());
-    let ends = Ends { events: events_tx, snapshot: snapshot_tx, stop: stop_rx, listing };
-    (Handle { lister: Lister(lister), events, snapshot, stop: Stopper(stop) }, ends)
+    let wishes = Wishes { upload_bps: config.upload_bps, choice: config.choice.clone() };
+    let (wishes, wishes_rx) = watch::channel(wishes);
+    let ends = Ends {
+        events: events_tx,
+        snapshot: snapshot_tx,
+        stop: stop_rx,
+        listing,
+        wishes: wishes_rx,
+    };
+    let (lister, tuner, stop) = (Lister(lister), Tuner(wishes), Stopper(stop));
+    (Handle { lister, tuner, events, snapshot, stop }, ends)
 }
 
 /// What an application can do with either kind of handle but for ending it, which means different
@@ -161,6 +197,26 @@ pub struct Watch {
 impl Watch {
     pub(super) fn new(handle: Handle) -> Self {
         Self { handle }
+    }
+
+    /// Passes on at most so many bits per second from now on; `None` is what the links carry, and
+    /// with 0 nothing is passed on. The picture goes on. What takes the stream from here and goes
+    /// beyond that is served until it has found another parent, for 2.5 s at most.
+    pub fn set_upload(&self, bits_per_second: Option<u64>) {
+        self.handle.tuner.set_upload(bits_per_second);
+    }
+
+    /// Takes, plays and passes on other tracks from now on. The picture that is shown goes on until
+    /// the other has a group that is whole; then the sink is told of its tracks anew. Without a
+    /// track that it accepts, nothing changes.
+    pub fn choose(&self, choice: Choice) {
+        self.handle.tuner.choose(choice);
+    }
+
+    /// A way to change the same from another task.
+    #[must_use]
+    pub fn tuner(&self) -> Tuner {
+        self.handle.tuner.clone()
     }
 
     /// Leaves: neighbours are told, the sink is finished.

@@ -9,7 +9,7 @@ mod reporter;
 pub mod timer;
 
 pub use driver::{DriveError, Driver};
-pub use handle::{Broadcast, Lister, Snapshot, Stopper, Watch};
+pub use handle::{Broadcast, Lister, Snapshot, Stopper, Tuner, Watch};
 
 use crate::config::{Config, ConfigError, Profile};
 use crate::engine::Parts;
@@ -156,7 +156,7 @@ impl Beacon {
             broadcast: Some(broadcast),
             publish: true,
         };
-        let (handle, ends) = handle();
+        let (handle, ends) = handle(&self.config);
         let source: Box<dyn Source> = Box::new(source);
         let task = self.task(clock, join, Some(source), record)?;
         let span = tracing::info_span!("broadcast", name, peer = ?publisher);
@@ -191,7 +191,7 @@ impl Beacon {
     ) -> Result<(Watch, Driver), StartError> {
         let peer = self.identity.public();
         let join = Join { name: name.to_owned(), peer, broadcast, publish: false };
-        let (handle, ends) = handle();
+        let (handle, ends) = handle(&self.config);
         let sink: Box<dyn Sink> = Box::new(sink);
         let task = self.task(Clock::start(), join, None, Some(sink))?;
         let span = tracing::info_span!("watch", name, ?peer);

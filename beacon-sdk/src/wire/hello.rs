@@ -8,6 +8,36 @@ use bytes::{BufMut, BytesMut};
 /// The version this build speaks, and the oldest it still understands.
 pub const PROTOCOL_VERSION: u8 = 1;
 
+/// The versions of the protocol that a peer speaks.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Versions {
+    /// The oldest.
+    pub min: u8,
+    /// The newest.
+    pub max: u8,
+}
+
+impl Versions {
+    /// Those of this build.
+    pub const OWN: Self = Self { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
+
+    /// Whether this build speaks one of them.
+    #[must_use]
+    pub const fn common(self) -> bool {
+        self.min <= Self::OWN.max && self.max >= Self::OWN.min
+    }
+}
+
+impl core::fmt::Display for Versions {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.min == self.max {
+            write!(f, "version {}", self.max)
+        } else {
+            write!(f, "versions {} to {}", self.min, self.max)
+        }
+    }
+}
+
 /// The first message of both ends: who I am, proven for this very connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
@@ -33,14 +63,24 @@ impl Hello {
         to: &PeerId,
     ) -> Self {
         let mut hello = Self {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
+            version_min: Versions::OWN.min,
+            version_max: Versions::OWN.max,
             broadcast,
             peer: identity.public(),
             signature: [0; SIGNATURE_LEN],
         };
         hello.signature = identity.sign(Self::CONTEXT, &hello.transcript(binding, to));
         hello
+    }
+
+    /// The versions that a frame's sender speaks, if the frame is a hello of any version: what
+    /// follows them may be different in others.
+    #[must_use]
+    pub fn versions(frame: &[u8]) -> Option<Versions> {
+        match *frame {
+            [super::message::kind::HELLO, min, max, ..] => Some(Versions { min, max }),
+            _ => None,
+        }
     }
 
     /// What [`Hello::signature`] covers: the connection, both ends and what is said.

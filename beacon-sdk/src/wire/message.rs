@@ -166,8 +166,8 @@ pub enum Message {
     Census(Vec<Census>),
 }
 
-mod kind {
-    pub(super) const HELLO: u8 = 0x01;
+pub(super) mod kind {
+    pub(in crate::wire) const HELLO: u8 = 0x01;
     pub(super) const FAREWELL: u8 = 0x02;
     pub(super) const PING: u8 = 0x03;
     pub(super) const PONG: u8 = 0x04;

@@ -10,7 +10,7 @@ mod span;
 mod symbol;
 
 pub use codec::DecodeError;
-pub use hello::{FarewellReason, Hello, PROTOCOL_VERSION};
+pub use hello::{FarewellReason, Hello, PROTOCOL_VERSION, Versions};
 pub use message::{
     Census, HAVE_COMPLETE, HAVE_GROUP_START, HAVES_MAX, Have, Message, PAGES_MAX, PEERS_MAX,
     RefuseReason, Status,

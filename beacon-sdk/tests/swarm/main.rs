@@ -1,6 +1,7 @@
 //! Whole swarms of engines over a simulated network.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod changes;
 mod net;
 
 use beacon_sdk::engine::Input;
