@@ -6,8 +6,8 @@ mod common;
 use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object};
 use beacon_sdk::plugin::{CloseReason, Ledger, Link, ReceiptError, Standing, Transfer};
-use beacon_sdk::wire::{Hello, Message, SYMBOL_HEADER_LEN};
-use beacon_sdk::{Config, Engine, Identity, Instant, Lane, PeerId, Profile, TrackId};
+use beacon_sdk::wire::{HAVE_COMPLETE, Have, Hello, Message, SYMBOL_HEADER_LEN};
+use beacon_sdk::{Config, Engine, Identity, Instant, Lane, PeerId, Profile, SegmentId, TrackId};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,8 @@ struct Origin {
     now: Instant,
     child: PeerId,
     recorded: Arc<AtomicU64>,
+    /// Control frames that the child was sent before there was anything to push.
+    greeting: Vec<Bytes>,
 }
 
 impl Origin {
@@ -47,7 +49,8 @@ impl Origin {
         let parts = Parts { ledger: Box::new(Sum(recorded.clone())), ..common::parts(&config) };
         let engine = Engine::publish(now, config, [3; 32], me, 1, parts).unwrap();
         let broadcast = engine.broadcast();
-        let mut origin = Self { engine, now, child: child.public(), recorded };
+        let (child_id, greeting) = (child.public(), Vec::new());
+        let mut origin = Self { engine, now, child: child_id, recorded, greeting };
         let video = Kind::Video { width: 640, height: 360 };
         let track = common::track(0, video, "avc1.42C01F", 1000);
         origin.input(Input::Media(Media::Tracks(vec![track])));
@@ -56,7 +59,7 @@ impl Origin {
         let hello = Hello::sign(&child, broadcast, &binding, &id);
         origin.says(Message::Hello(hello));
         origin.says(Message::Subscribe { stripes: (1 << 17) - 1, tracks: 1, from: Instant::ZERO });
-        while origin.engine.poll_output().is_some() {}
+        origin.greeting = origin.controls();
         let object = Object {
             track: TrackId::default(),
             dts: 0,
@@ -81,6 +84,11 @@ impl Origin {
         self.input(Input::Received { from, lane: Lane::Control, frame });
     }
 
+    /// The control frames that wait for the child; what else there is, is dropped.
+    fn controls(&mut self) -> Vec<Bytes> {
+        controls(&mut self.engine)
+    }
+
     /// The next symbol frame, if one may go now.
     fn symbol(&mut self) -> Option<Bytes> {
         loop {
@@ -96,6 +104,54 @@ impl Origin {
         self.input(Input::Refused { to, lane, frame });
         self.input(Input::Writable { to, lane });
     }
+}
+
+/// The control frames that an engine has for its neighbours; what else there is, is dropped.
+fn controls(engine: &mut Engine) -> Vec<Bytes> {
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let control = |output| match output {
+        Output::Send { lane: Lane::Control, frame, .. } => Some(frame),
+        _ => None,
+    };
+    outputs.filter_map(control).collect()
+}
+
+#[test]
+fn who_leaves_a_request_unanswered_and_says_nothing_is_not_asked_again() {
+    let config = Profile::Live.config();
+    let mut origin = Origin::new(config.clone());
+    let (broadcast, mut now) = (origin.engine.broadcast(), origin.now);
+    let (from, lane) = (broadcast.publisher, Lane::Control);
+    let (parts, child) = (common::parts(&config), Identity::from_secret([2; 32]));
+    let mut viewer = Engine::watch(now, config, [4; 32], child, broadcast, parts).unwrap();
+    let link = Link { peer: from, binding: [8; 32], dialled: true };
+    viewer.handle(now, Input::Connected(link));
+    // All but the symbols.
+    let mut frames = origin.greeting.clone();
+    frames.extend(origin.controls());
+    let id = SegmentId::default();
+    let whole = Have { id, mask: HAVE_COMPLETE };
+    frames.push(Message::Have(vec![whole]).encode());
+    for frame in frames {
+        viewer.handle(now, Input::Received { from, lane, frame });
+    }
+    // Rounds of requests that go out while time passes.
+    let mut wait = |viewer: &mut Engine, ms: u64| {
+        let mut rounds = 0;
+        for _ in 0..ms / 10 {
+            now = now + Duration::from_millis(10);
+            viewer.handle(now, Input::Timeout);
+            let decoded = controls(viewer).into_iter().filter_map(|f| Message::decode(f).ok());
+            rounds += u32::from(decoded.into_iter().any(|m| matches!(m, Message::Request { .. })));
+        }
+        (now, rounds)
+    };
+    let (now, asked) = wait(&mut viewer, 500);
+    assert_eq!(asked, 1, "it is asked, and then not again");
+    let frame = Message::Ping(0).encode();
+    viewer.handle(now, Input::Received { from, lane, frame });
+    assert_eq!(wait(&mut viewer, 500).1, 1, "it has been heard");
+    assert_eq!(wait(&mut viewer, 1000).1, 0);
 }
 
 #[test]

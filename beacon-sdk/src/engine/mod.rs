@@ -426,7 +426,7 @@ impl Engine {
     fn on_frame(&mut self, from: PeerId, lane: Lane, frame: Bytes) {
         let Some(key) = self.peers.key(&from) else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.heard = self.now;
+        (peer.heard, peer.mute) = (self.now, false);
         let caps = Self::caps_needed();
         let limit = match lane {
             Lane::Control => caps.control_frame_max,

@@ -197,6 +197,7 @@ impl Engine {
             let (key, symbols) = (batch[0], batch.len() as u16);
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.timed_out(symbols);
+            peer.mute = peer.heard + peer.rtt.patience() <= now;
             let id = peer.id;
             self.observe(id, Observation::Unanswered);
             let feedback = Feedback::TimedOut { peer: key, symbols };

@@ -168,3 +168,105 @@ impl Commons {
         signed.is_some_and(|signed| signed.0 == binding && signed.1 == *hello)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TrackId;
+    use crate::identity::Identity;
+    use crate::plugin::Layout;
+    use crate::time::Instant;
+    use crate::wire::SymbolHeader;
+
+    const ID: SegmentId = SegmentId { track: TrackId::new(0).unwrap(), seq: 7 };
+
+    /// A segment of three pages of symbols, and the frames that belong to it.
+    fn segment(identity: &Identity) -> (BroadcastId, Sealed, Vec<Bytes>, Bytes) {
+        let broadcast = BroadcastId { publisher: identity.public(), epoch: 1 };
+        let payload: Vec<u8> = (0..70 * 1088_u32).map(|n| (n % 251) as u8).collect();
+        let layout = Layout::plan(payload.len(), 0).unwrap();
+        let hasher = SegmentHasher::new(broadcast, ID);
+        let frames: Vec<Bytes> = (0..layout.source())
+            .zip(payload.chunks_exact(layout.symbol_size()))
+            .map(|(esi, symbol)| SymbolHeader { segment: ID, esi }.frame(symbol))
+            .collect();
+        let leaf = |(esi, frame): (u16, &Bytes)| hasher.leaf(esi, &frame[SYMBOL_HEADER_LEN..]);
+        let leaves: Vec<Hash> = (0..).zip(&frames).map(leaf).collect();
+        let leaves = Bytes::from(leaves.concat());
+        let pages = (0_u8..).zip(leaves.chunks(PAGE_BYTES));
+        let manifest = Manifest {
+            id: ID,
+            group_start: true,
+            revision: 0,
+            start: 0,
+            duration: 1,
+            captured: Instant::ZERO,
+            published: Instant::ZERO,
+            layout,
+            code: 0,
+            payload_hash: crate::media::payload_hash(&payload),
+            digests: pages.map(|(index, page)| hasher.page(index, page)).collect(),
+        };
+        let record = manifest.seal(broadcast, identity);
+        (broadcast, Sealed::new(broadcast, manifest, record), frames, leaves)
+    }
+
+    fn changed(bytes: &Bytes) -> Bytes {
+        let mut changed = bytes.to_vec();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        changed.into()
+    }
+
+    #[test]
+    fn what_somebody_has_verified_makes_nothing_false_true() {
+        let (_, sealed, frames, leaves) = segment(&Identity::from_secret([1; 32]));
+        let page = leaves.slice(..PAGE_BYTES);
+        for _ in 0..2 {
+            assert!(sealed.page_holds(0, &page) && !sealed.page_holds(0, &changed(&page)));
+            assert!(!sealed.page_holds(1, &page) && !sealed.page_holds(3, &page));
+            sealed.keep_page(0, &page);
+        }
+        for _ in 0..2 {
+            assert!(sealed.holds(3, &frames[3]));
+            assert!(sealed.holds(3, &Bytes::copy_from_slice(&frames[3])));
+            assert!(!sealed.holds(3, &changed(&frames[3])) && !sealed.holds(3, &frames[4]));
+            // Its page is not known.
+            assert!(!sealed.holds(33, &frames[33]));
+            sealed.keep(3, frames[3].clone());
+        }
+        assert_eq!(sealed.symbol(3), Some(&frames[3]));
+        assert_eq!(sealed.symbol(4), None);
+    }
+
+    #[test]
+    fn a_segment_is_found_by_its_very_manifest_while_somebody_has_it() {
+        let (broadcast, sealed, ..) = segment(&Identity::from_secret([1; 32]));
+        let (commons, sealed) = (Commons::new(), Arc::new(sealed));
+        commons.add(broadcast, &sealed);
+        let other = BroadcastId { epoch: 2, ..broadcast };
+        let find = |broadcast, frame: &Bytes| commons.find(broadcast, ID, frame);
+        let same = Bytes::copy_from_slice(&sealed.frame);
+        assert!(find(broadcast, &same).is_some_and(|found| Arc::ptr_eq(&found, &sealed)));
+        assert!(find(broadcast, &changed(&same)).is_none() && find(other, &same).is_none());
+        drop(sealed);
+        assert!(find(broadcast, &same).is_none());
+    }
+
+    #[test]
+    fn a_greeting_is_believed_once_and_as_it_was_said() {
+        let identity = Identity::from_secret([2; 32]);
+        let (to, binding) = (PeerId::from_bytes([9; 32]), [5; 32]);
+        let broadcast = BroadcastId { publisher: to, epoch: 1 };
+        let hello = Hello::sign(&identity, broadcast, &binding, &to);
+        let commons = Commons::new();
+        for (of, said) in [(binding, true), ([6; 32], false)] {
+            commons.greets(to, binding, &hello);
+            assert_eq!(commons.greeted(to, of, &hello), said);
+            assert!(!commons.greeted(to, of, &hello));
+        }
+        commons.greets(to, binding, &hello);
+        let forged = Hello { version_max: 9, ..hello };
+        assert!(!commons.greeted(to, binding, &forged));
+    }
+}
