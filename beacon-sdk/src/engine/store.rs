@@ -284,7 +284,7 @@ impl Store {
 
     /// Nothing is held by a neighbour any more, for all that others are to know.
     pub(super) fn disown(&mut self, peer: PeerKey) {
-        for segment in self.segments.values_mut() {
+        for (_, segment) in self.iter_mut() {
             segment.holders.retain(|holder| holder.peer != peer);
         }
     }
@@ -321,7 +321,7 @@ impl Store {
     /// Forgets a track: it is taken anew, and its window lies where the others tell.
     pub(super) fn restart(&mut self, track: TrackId) {
         self.drop_before(track, u32::MAX);
-        self.edges.remove(&track);
+        self.tracks.retain(|kept| kept.id != track);
     }
 
     fn bytes(&self) -> usize {

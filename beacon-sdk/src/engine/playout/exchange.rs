@@ -66,14 +66,14 @@ impl Player {
         let Some(seq) = cursor.next else { return };
         let waits = store.content(SegmentId { track: old, seq });
         let here = waits.is_some_and(Content::complete);
-        let captured = waits.map_or(cursor.edge_captured, |waits| waits.manifest.captured);
+        let captured = waits.map_or(cursor.edge_captured, |waits| waits.manifest().captured);
         // What is shown comes no more, or the two are not cut alike: from any group that is whole.
         let late = self.deadline(captured) - self.delay / 2 <= now;
         let pressing = (!here && late) || since + self.delay <= now;
         let groups = || {
             store.track(new).filter_map(|(id, segment)| {
                 let content = segment.content.as_ref()?;
-                let manifest = &content.manifest;
+                let manifest = content.manifest();
                 let starts = manifest.group_start && content.complete();
                 let start = track.micros(manifest.start);
                 starts.then_some((id.seq, start, manifest.captured))
@@ -110,8 +110,8 @@ impl Player {
         };
         let begins_here = store.track(change.new).any(|(_, segment)| {
             segment.content.as_ref().is_some_and(|content| {
-                let start = to.track.micros(content.manifest.start);
-                content.manifest.group_start && start.abs_diff(cursor.edge_us) <= MEETS_US
+                let start = to.track.micros(content.manifest().start);
+                content.manifest().group_start && start.abs_diff(cursor.edge_us) <= MEETS_US
             })
         });
         if begins_here { self.deadline(captured) - self.delay * 7 / 8 } else { Instant::ZERO }
