@@ -45,7 +45,8 @@ pub enum Event {
         /// Which.
         id: SegmentId,
     },
-    /// The publisher signed two different manifests for one segment. The first one is kept.
+    /// The publisher signed two different manifests for one segment. Every neighbour is shown the proof, and
+    /// a viewer plays nothing more.
     Equivocation {
         /// For which segment.
         id: SegmentId,
@@ -107,7 +108,12 @@ impl fmt::Display for Event {
                 write!(f, "stripe {stripe} now comes from {parent:?}")
             }
             Self::Missed { id } => write!(f, "segment {id} missed"),
-            Self::Equivocation { id } => write!(f, "two manifests signed for segment {id}"),
+            Self::Equivocation { id } => {
+                write!(
+                    f,
+                    "the broadcaster signs two different streams: two manifests for segment {id}"
+                )
+            }
             Self::RendezvousLost { reason } => write!(f, "rendezvous lost: {reason}"),
             Self::RendezvousBack => f.write_str("rendezvous back"),
             Self::Replaced { by } => write!(f, "another broadcast has this name now: {by}"),

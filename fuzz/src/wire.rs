@@ -41,7 +41,8 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("cancel", Message::Cancel(id)),
         ("fetch", Message::Fetch(id)),
         ("fetch-tail", Message::FetchTail { tracks: 3 }),
-        ("receipt", Message::Receipt(record)),
+        ("receipt", Message::Receipt(record.clone())),
+        ("equivocation", Message::Equivocation { first: record.clone(), second: record }),
     ];
     let mut seeds: Vec<(&'static str, Vec<u8>)> =
         messages.iter().map(|(name, message)| (*name, message.encode().to_vec())).collect();

@@ -1,6 +1,7 @@
 //! Stripe subscriptions: who pushes what to whom.
 
 use super::children::{CLOSED, Capacity, Children, Place};
+use super::conduct::Word;
 use crate::config::DEPTH_MAX;
 use crate::id::SegmentId;
 use crate::plugin::PeerKey;
@@ -36,8 +37,10 @@ pub(super) struct Feed {
     pub(super) fed: bool,
     /// From a manifest to the last symbol, smoothed over what this parent pushed.
     pub(super) usual: Duration,
-    /// The parent wants the place for another child: a new one is to be found.
+    /// The parent wants the place for another child, or does not do what it says: a new one is to be found.
     pub(super) notice: bool,
+    /// What the parent did with what it owed.
+    pub(super) word: Word,
 }
 
 /// What one neighbour pushes of a stripe.
@@ -140,6 +143,7 @@ impl Feeds {
             at: SegmentId::default(),
             fed: false,
             notice: false,
+            word: Word::default(),
             usual: Duration::ZERO,
         };
         let own = Capacity::of(me, slots, stripes);
@@ -293,6 +297,7 @@ impl Feeds {
         feed.last = now;
         feed.fed = true;
         feed.notice = false;
+        feed.word = Word::default();
         // The new one starts with the credit of the others.
         feed.usual = self.usual;
         Switch::Taken { old, until }

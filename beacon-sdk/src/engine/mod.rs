@@ -15,6 +15,7 @@
 //! This file routes; the files beside it decide, one concern each; `media` and `wire` compute.
 
 mod children;
+mod conduct;
 mod content;
 mod feeds;
 mod intake;
@@ -25,6 +26,7 @@ mod outbox;
 mod peers;
 mod plan;
 mod playout;
+mod proof;
 mod publish;
 mod push;
 mod report;
@@ -46,7 +48,7 @@ pub use publish::PublishError;
 
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Offence};
-use crate::id::{BroadcastId, PeerId};
+use crate::id::{BroadcastId, PeerId, SegmentId};
 use crate::identity::Identity;
 use crate::media::{Description, Playout, Unplayable};
 use crate::plugin::{
@@ -57,6 +59,7 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::{FarewellReason, Message, Status, SymbolHeader};
 use bytes::Bytes;
+use conduct::Conduct;
 use feeds::Feeds;
 use intake::Quarantine;
 use links::Links;
@@ -106,6 +109,9 @@ pub struct Engine {
     publisher: Option<Publisher>,
     description: Option<(Description, Bytes)>,
     quarantine: Quarantine,
+    conduct: Conduct,
+    /// The publisher signed two manifests for this segment; the proof as a frame.
+    forked: Option<(SegmentId, Bytes)>,
     pushed: Pushed,
     pacer: Pacer,
     uplink: Uplink,
@@ -217,6 +223,8 @@ impl Engine {
             publisher,
             description: None,
             quarantine: Quarantine::default(),
+            conduct: Conduct::default(),
+            forked: None,
             pushed: Pushed::default(),
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
@@ -312,7 +320,7 @@ impl Engine {
     /// The next item for the sink, if there is one.
     #[must_use]
     pub fn poll_playout(&mut self) -> Option<Playout> {
-        if self.now < self.playable {
+        if self.now < self.playable || self.forked.is_some() {
             return None;
         }
         let (description, _) = self.description.as_ref()?;
@@ -349,6 +357,7 @@ impl Engine {
             soonest = soonest.min(self.pacer.opens_at());
         }
         let playable = match &self.description {
+            _ if self.forked.is_some() => Instant::NEVER,
             Some((description, _)) if self.playable <= self.now => {
                 self.player.wakes_at(&self.store, description, self.now)
             }
@@ -387,7 +396,8 @@ impl Engine {
         if frame.len() > limit {
             return self.ban(key, Offence::BrokenFrame);
         }
-        let (ready, turned_away) = (peer.ready, peer.turned_away);
+        let (ready, turned_away) = (peer.ready && peer.accused.is_none(), peer.turned_away);
+        let proven = peer.ready;
         match lane {
             Lane::Data if ready => match SymbolHeader::decode(&frame) {
                 Ok(header) => self.on_symbol(key, header, frame),
@@ -398,7 +408,7 @@ impl Engine {
             Lane::Control => {
                 self.stats.bytes_control += frame.len() as u64;
                 match Message::decode(frame.clone()) {
-                    Ok(message) if ready => self.on_message(key, message, frame),
+                    Ok(message) if proven => self.on_message(key, message, frame),
                     // It crossed our farewell on the way.
                     Ok(Message::Hello(_)) if turned_away => {}
                     Ok(Message::Hello(hello)) => self.on_hello(key, &hello),
@@ -415,7 +425,8 @@ impl Engine {
         match message {
             Message::Hello(_) => self.ban(from, Offence::BrokenFrame),
             Message::Farewell { reason, peers } => self.on_farewell(from, reason, &peers),
-            Message::Ping(token) => self.send(from, &Message::Pong(token)),
+            Message::Ping(token) if self.allows(from, 1) => self.send(from, &Message::Pong(token)),
+            Message::Ping(_) => {}
             Message::Pong(token) => self.on_pong(from, token),
             Message::Peers(peers) => {
                 for peer in peers {
@@ -441,6 +452,7 @@ impl Engine {
             Message::Fetch(id) => self.on_fetch(from, id),
             Message::FetchTail { tracks } => self.on_fetch_tail(from, tracks),
             Message::Receipt(receipt) => self.on_receipt(from, &receipt),
+            Message::Equivocation { first, second } => self.on_equivocation(from, first, second),
         }
     }
 

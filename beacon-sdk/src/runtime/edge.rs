@@ -130,6 +130,9 @@ impl Edge {
             if let Some(unplayable) = engine.unplayable() {
                 return Err(unplayable.clone().into());
             }
+            if let Some(id) = engine.equivocation().filter(|_| !self.join.publish) {
+                return Err(DriveError::Equivocation(id));
+            }
             let over = engine.ended() || self.replaced;
             if over && !playback.busy() && leaving.is_none() {
                 leaving = Some(Moment::now());
