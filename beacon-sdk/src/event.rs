@@ -59,7 +59,8 @@ pub enum Event {
         /// Which.
         id: SegmentId,
     },
-    /// The publisher signed two different manifests for one segment. The first one is kept.
+    /// The publisher signed two different manifests for one segment. Every neighbour is shown the proof, and
+    /// a viewer plays nothing more.
     Equivocation {
         /// For which segment.
         id: SegmentId,
@@ -184,7 +185,12 @@ impl fmt::Display for Event {
                 write!(f, "stripe {stripe} now comes from {parent:?}")
             }
             Self::Missed { id } => write!(f, "segment {id} missed"),
-            Self::Equivocation { id } => write!(f, "two manifests signed for segment {id}"),
+            Self::Equivocation { id } => {
+                write!(
+                    f,
+                    "the broadcaster signs two different streams: two manifests for segment {id}"
+                )
+            }
             Self::Supply { percent, enough: false } => write!(
                 f,
                 "uplinks carry {percent} % of what is wanted: part of the pictures is left out; \

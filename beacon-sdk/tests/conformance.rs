@@ -8,7 +8,7 @@ mod good;
 
 use beacon_sdk::conformance::{RendezvousFixture, SinkFixture, SourceFixture, TransportFixture};
 use beacon_sdk::memory::{MemoryNetwork, MemoryRendezvous};
-use beacon_sdk::policy::{self, MeshScore, OpenLedger, Plain};
+use beacon_sdk::policy::{self, MeshScore, OpenLedger, Plain, ServiceScore};
 use beacon_sdk::{Config, Identity, PeerId, Rendezvous, Scheduler, Sink, Source, Transport};
 use good::{Clip, Greedy, Recorder};
 
@@ -90,6 +90,10 @@ built_in! {
 
 mod mesh_score {
     beacon_sdk::scorer_conformance!(super::MeshScore::default);
+}
+
+mod service_score {
+    beacon_sdk::scorer_conformance!(super::ServiceScore::default);
 }
 
 mod open_ledger {

@@ -133,7 +133,11 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("cancel", Message::Cancel(segment())),
         ("fetch", Message::Fetch(segment())),
         ("fetch-tail", Message::FetchTail { tracks: 0b1011 }),
-        ("receipt", Message::Receipt(record)),
+        ("receipt", Message::Receipt(record.clone())),
+        (
+            "equivocation",
+            Message::Equivocation { first: record, second: Bytes::from_static(b"other") },
+        ),
         ("census", Message::Census(census)),
     ]
 }

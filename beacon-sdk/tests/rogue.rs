@@ -8,8 +8,8 @@ use beacon_sdk::engine::Parts;
 use beacon_sdk::media::{Description, Manifest, Playout};
 use beacon_sdk::plugin::{MeshView, Plan, Scheduler};
 use beacon_sdk::policy::PushPull;
-use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Status};
-use beacon_sdk::{Instant, Profile, Rng, SegmentId, TrackId};
+use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Span, Status};
+use beacon_sdk::{Identity, Instant, Profile, Rng, SegmentId, TrackId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rogue::{Rogue, description, manifest, parts};
@@ -200,4 +200,145 @@ proptest! {
             let _ = rogue.playout();
         }
     }
+}
+
+/// What the viewer has sent that is a message of this kind.
+fn sent(rogue: &Rogue, kind: impl Fn(&Message) -> bool) -> Vec<Message> {
+    let messages = rogue.sent.iter().filter_map(|frame| Message::decode(frame.clone()).ok());
+    messages.filter(kind).collect()
+}
+
+#[test]
+fn two_manifests_for_one_segment_end_the_watch_and_prove_it() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    rogue.publish(manifest(0, &OBJECT), &OBJECT);
+    assert_eq!(rogue.playout().len(), 2);
+    rogue.publish(manifest(1, &OBJECT), &OBJECT);
+    rogue.publish(Manifest { duration: 101, ..manifest(1, &OBJECT) }, &OBJECT);
+    let proof = sent(&rogue, |message| matches!(message, Message::Equivocation { .. }));
+    assert_eq!(rogue.viewer.equivocation(), Some(manifest(1, &OBJECT).id));
+    rogue.advance(Duration::from_secs(5));
+    assert_eq!(rogue.playout(), [], "nobody knows which stream is the true one");
+
+    // Whoever is shown the proof knows it too, though it has seen neither.
+    let [proof] = &proof[..] else { panic!("{proof:?}") };
+    let mut other = Rogue::new();
+    other.control(proof.encode());
+    assert_eq!(other.viewer.equivocation(), Some(manifest(1, &OBJECT).id));
+    assert_eq!(sent(&other, |message| message == proof).len(), 1, "and tells it, once");
+    other.control(proof.encode());
+    assert_eq!(sent(&other, |message| message == proof).len(), 1);
+}
+
+#[test]
+fn what_proves_nothing_is_held_against_who_says_it() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    rogue.publish(manifest(0, &OBJECT), &OBJECT);
+    rogue.publish(Manifest { duration: 101, ..manifest(0, &OBJECT) }, &OBJECT);
+    let proof = sent(&rogue, |message| matches!(message, Message::Equivocation { .. }));
+    let [Message::Equivocation { first, second }] = &proof[..] else { panic!("{proof:?}") };
+    let mut forged = second.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    for second in [first.clone(), forged.into(), first.slice(..9), bytes::Bytes::new()] {
+        let mut other = Rogue::new();
+        other.control(Message::Equivocation { first: first.clone(), second }.encode());
+        assert_eq!((other.up, other.viewer.equivocation()), (false, None));
+    }
+}
+
+/// A rogue that has published a segment of which it then sends a false symbol.
+fn caught() -> Rogue {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    let payload = OBJECT.repeat(100);
+    let mut first = manifest(0, &payload);
+    first.start = 0;
+    rogue.publish(first, &payload);
+    let mut next = manifest(1, &payload);
+    next.layout = beacon_sdk::Layout::new(payload.len() as u32, 64, 0).unwrap();
+    rogue.publish_manifest(next, &payload);
+    rogue.sent.clear();
+    let id = SegmentId { track: TrackId::default(), seq: 1 };
+    rogue.data(beacon_sdk::wire::SymbolHeader { segment: id, esi: 0 }.frame(&[7; 64]));
+    rogue
+}
+
+#[test]
+fn a_false_symbol_is_asked_to_be_explained_and_silence_convicts() {
+    let mut rogue = caught();
+    assert_eq!(rogue.viewer.stats().symbols_invalid, 1);
+    assert!(rogue.up && !sent(&rogue, |message| matches!(message, Message::Fetch(_))).is_empty());
+    let id = SegmentId { track: TrackId::default(), seq: 1 };
+    rogue.data(beacon_sdk::wire::SymbolHeader { segment: id, esi: 1 }.frame(&[7; 64]));
+    assert_eq!(rogue.viewer.stats().symbols_invalid, 1, "it is not listened to");
+    rogue.advance(Duration::from_secs(1));
+    assert!(!rogue.up);
+    assert_eq!(rogue.viewer.stats().peers_banned, 1);
+}
+
+#[test]
+fn the_same_manifest_convicts_the_forger_and_another_one_the_publisher() {
+    let payload = OBJECT.repeat(100);
+    let mut rogue = caught();
+    rogue.publish_manifest(manifest(1, &payload), &payload);
+    assert!(!rogue.up && rogue.viewer.equivocation().is_none());
+
+    let mut rogue = caught();
+    rogue.publish_manifest(Manifest { duration: 101, ..manifest(1, &payload) }, &payload);
+    assert_eq!(rogue.viewer.stats().peers_banned, 0, "it passed on what the publisher signed");
+    assert!(rogue.viewer.equivocation().is_some());
+}
+
+#[test]
+fn a_flood_costs_who_sends_it() {
+    let id = SegmentId { track: TrackId::default(), seq: 0 };
+    let spans = (0..8).map(|at| Span { base: at * 64, mask: u64::MAX }).collect();
+    for flood in [Message::Request { id, spans }, Message::Fetch(id), Message::Ping(1)] {
+        let mut rogue = Rogue::new();
+        rogue.describe(&description());
+        rogue.publish(manifest(0, &OBJECT), &OBJECT);
+        rogue.sent.clear();
+        let frame = flood.encode();
+        for _ in 0..10_000 {
+            rogue.control(frame.clone());
+        }
+        assert!(!rogue.up, "{flood:?}");
+        assert!(rogue.sent.len() < 2500, "{} frames in answer to {flood:?}", rogue.sent.len());
+    }
+}
+
+#[test]
+fn manifests_of_long_ago_are_not_listened_to_for_long() {
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    for seq in 0..30 {
+        rogue.publish(Manifest { start: u64::from(seq) * 100, ..manifest(seq, &OBJECT) }, &OBJECT);
+    }
+    for round in 0..300 {
+        assert!(rogue.up || round > 200, "an honest peer may send some twice");
+        rogue.publish_manifest(manifest(3, &OBJECT), &OBJECT);
+    }
+    assert!(!rogue.up);
+}
+
+/// Nobody can say anything of a third: whatever a neighbour sends, no other is thought of less or more.
+#[test]
+fn there_is_no_place_for_slander_or_praise() {
+    let peer = Identity::from_secret([9; 32]).public();
+    let mut rogue = Rogue::new();
+    rogue.describe(&description());
+    let before = rogue.viewer.links();
+    let said = [
+        Message::Peers(vec![peer; 16]),
+        Message::Peers(vec![peer, peer]),
+        Message::Status(Status { tracks: 1, slots: 4000, depth: vec![1, 1], bar: vec![0, 0] }),
+    ];
+    for message in &said {
+        rogue.control(message.encode());
+    }
+    let after = rogue.viewer.links();
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert_eq!(before[0].score, after[0].score, "nor does praise of oneself help");
 }

@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     Network = 4,
     /// The tracker's choices.
     Tracker = 5,
+    /// What a hostile peer does to which frame.
+    Adversary = 6,
 }
 
 /// A stream of random numbers.

@@ -22,6 +22,8 @@ pub mod plan;
 pub mod plot;
 pub mod report;
 #[cfg(feature = "program")]
+pub mod suite;
+#[cfg(feature = "program")]
 pub mod sweep;
 #[cfg(feature = "program")]
 pub mod table;

@@ -1,5 +1,9 @@
 //! Plans: an experiment as a TOML file. A plan and a seed decide a run down to the last bit.
 
+mod adversary;
+
+pub use adversary::{Adversary, Kind};
+
 use crate::bound::{Class, Mix};
 use beacon_sdk::{Config, ConfigError, Profile};
 use serde::{Deserialize, Serialize};
@@ -31,6 +35,9 @@ pub struct Plan {
     /// The scheduler of every viewer, by name.
     #[serde(default = "default_scheduler")]
     pub scheduler: String,
+    /// What every peer thinks of its neighbours by, by name.
+    #[serde(default = "default_scorer")]
+    pub scorer: String,
     /// What is broadcast.
     #[serde(default)]
     pub stream: Stream,
@@ -52,6 +59,9 @@ pub struct Plan {
     /// What happens once.
     #[serde(default)]
     pub event: Vec<Event>,
+    /// Who does not play by the rules. Where there are any, a report is of the other viewers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adversary: Vec<Adversary>,
     /// How finely time is cut: coarser is faster.
     #[serde(default)]
     pub grain: Grain,
@@ -62,6 +72,9 @@ fn default_warmup() -> u32 {
 }
 fn default_scheduler() -> String {
     "push-pull".to_owned()
+}
+fn default_scorer() -> String {
+    "mesh".to_owned()
 }
 fn default_access() -> Vec<Access> {
     vec![Access { share: 1, up: 5.0, down: 100.0, nat: Nat::Open }]
@@ -335,6 +348,14 @@ pub enum What {
     },
     /// From here on the network loses this percentage of frames, as [`Network::loss`].
     Loss(f64),
+    /// The network falls apart: percent of the peers, the origin not among them, reach each other
+    /// and nobody else for so long.
+    Partition {
+        /// Percent.
+        percent: u32,
+        /// Seconds.
+        for_s: f64,
+    },
 }
 
 /// How finely time is cut.
@@ -377,6 +398,9 @@ pub enum PlanError {
     /// No scheduler of that name.
     #[error("no scheduler {0:?}: use one of {1}")]
     Scheduler(String, String),
+    /// No scorer of that name.
+    #[error("no scorer {0:?}: use one of {1}")]
+    Scorer(String, String),
     /// A matrix of delays that is not one.
     #[error("latency matrix {0}: {1}")]
     Matrix(PathBuf, String),
@@ -479,7 +503,22 @@ impl Plan {
             let known = beacon_sdk::policy::NAMES.join(", ");
             return Err(PlanError::Scheduler(self.scheduler.clone(), known));
         }
+        if beacon_sdk::policy::scorer(&self.scorer).is_none() {
+            let known = beacon_sdk::policy::SCORERS.join(", ");
+            return Err(PlanError::Scorer(self.scorer.clone(), known));
+        }
+        if self.hostile() > 1.0 {
+            return Err(PlanError::Range { field: "adversary.share", range: "at most 1 in all" });
+        }
+        self.adversary.iter().try_for_each(Adversary::check)?;
         Ok(self.config().check()?)
+    }
+
+    /// The part of the viewers that is hostile.
+    #[must_use]
+    pub fn hostile(&self) -> f64 {
+        let viewers = self.adversary.iter().filter(|a| a.kind != Kind::Equivocator);
+        viewers.map(|adversary| adversary.share).sum()
     }
 
     /// The uplinks that viewers give, as a mix.

@@ -209,6 +209,40 @@ pub struct Report {
     pub cpu_s: f64,
     /// Peak of resident memory over what the process had before, per peer; 0 where unknown.
     pub bytes_per_peer: u64,
+    /// What came of the plan's adversaries. Where there are any, all of the above is of the other
+    /// viewers, but for `peers`, `viewers` and what the origin sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<Attack>,
+}
+
+/// What came of an attack.
+#[derive(Copy, Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attack {
+    /// Hostile viewers there have been.
+    pub hostile: u32,
+    /// Of them, those on whom a good viewer hung after their first misdeed: as the child of a parent, or,
+    /// where a link is enough to do harm, as a neighbour.
+    pub harmed: u32,
+    /// From the first misdeed of one of those to the first moment at which no good viewer hung on it. With
+    /// a broadcaster that signs two streams: until a good viewer knew.
+    pub cut_ms: Spread,
+    /// How long a good viewer hung on a hostile one that was up to something, each time it did; looked at
+    /// every 100 ms, so that what is over at once is not seen.
+    pub left_ms: Spread,
+    /// Those that have never been left; good viewers that never knew.
+    pub uncut: u32,
+    /// How often one that had been left by all was taken again.
+    pub retaken: u64,
+    /// How often a good peer banned a good peer.
+    pub wronged: u64,
+    /// Of the stripes that good viewers were fed, those that came from a hostile viewer while it was up to
+    /// something.
+    pub fed_badly: f64,
+    /// Bytes of false symbols that good viewers passed on. Must be 0.
+    pub false_bytes_relayed: u64,
+    /// Symbol bytes that went from good peers to hostile viewers, of all that anybody sent.
+    pub given: f64,
 }
 
 /// Jain's fairness index (Jain, Chiu and Hawe 1984): 1 when all are equal, 1/n when one has all.

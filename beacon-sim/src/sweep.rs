@@ -123,8 +123,8 @@ pub enum SweepError {
     /// A result could not be written.
     #[error("cannot write {0}: {1}")]
     Write(PathBuf, std::io::Error),
-    /// Not a sweep.
-    #[error("{0} is not a sweep: {1}")]
+    /// Neither a sweep nor a suite.
+    #[error("{0} is not a sweep or suite: {1}")]
     Parse(PathBuf, Box<toml::de::Error>),
     /// A field of the sweep that makes no sense.
     #[error("{field}: {cause}")]
@@ -340,7 +340,7 @@ fn one(sweep: &Sweep, cell: usize, seed: u64) -> Result<Outcome, SweepError> {
     Ok(Outcome { cell, report })
 }
 
-fn read(path: &Path) -> Result<String, SweepError> {
+pub(crate) fn read(path: &Path) -> Result<String, SweepError> {
     std::fs::read_to_string(path).map_err(|e| SweepError::Read(path.into(), e))
 }
 

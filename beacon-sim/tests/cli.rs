@@ -96,6 +96,8 @@ fn exit_codes_tell_usage_from_failure() {
     ends(&["bound", &plan, "--unit-ms", "100"], 0, "(100.0 ms)");
     ends(&["sweep", &plan, "--out", "nowhere"], 1, "is not a sweep");
     ends(&["sweep", &plan], 2, "--out");
+    ends(&["run", &plan, "--scorer", "best"], 2, "mesh");
+    ends(&["attack", &plan], 1, "is not a sweep");
 }
 
 #[test]
@@ -127,4 +129,29 @@ fn a_sweep_leaves_its_files() {
     let resumed = fs::read_to_string(out.join("s.jsonl")).unwrap();
     assert_eq!(resumed.lines().map(peers).collect::<BTreeSet<_>>(), [Some(2), Some(3)].into());
     assert!(resumed.contains("\"depth_max\":7"), "three peers are no seven deep: {resumed}");
+}
+
+#[test]
+fn a_suite_sets_each_attack_beside_its_absence() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let suite = folder.path().join("suite.toml");
+    let attacks = "name = 's'\nplan = 'tiny.toml'\nseeds = [1]
+        [[attack]]\nname = 'a'\nabout = 'polluters'\nadversary = [{ kind = 'polluter', share = 0.4 }]
+        [[attack]]\nname = 'b'\nabout = 'loss'\nnetwork.loss = 5.0";
+    fs::write(&suite, attacks).unwrap();
+    let path = suite.to_str().unwrap();
+    let table = sim(&["attack", path, "--jobs", "1"]);
+    let shown = text(&table.stdout);
+    assert!(table.status.success(), "{}", text(&table.stderr));
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+    let only = sim(&["attack", path, "--only", "a", "--json", "-"]);
+    let only: serde_json::Value = serde_json::from_str(&text(&only.stdout)).unwrap();
+    assert_eq!(only.as_array().unwrap().len(), 1);
+    assert_eq!(only[0]["attack"], "a");
+    assert_eq!(only[0]["with"]["bad_bytes"], 0);
+    assert!(only[0]["with"]["attack"]["hostile"].as_u64() > Some(0), "{only}");
+    assert_eq!(only[0]["without"]["symbols_invalid"], 0);
+    let none = sim(&["attack", path, "--only", "c"]);
+    assert_eq!((none.status.code(), text(&none.stderr).contains("\"c\"")), (Some(1), true));
 }

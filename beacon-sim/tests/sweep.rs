@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use beacon_sim::suite::Suite;
 use beacon_sim::sweep::{self, Sweep};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,24 @@ fn the_repositorys_sweeps_can_be_run() {
         count += 1;
     }
     assert!(count > 0);
+}
+
+#[test]
+fn the_repositorys_suites_can_be_played() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/attacks");
+    let mut attacks = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_stem().unwrap() == "base" {
+            continue;
+        }
+        let suite = Suite::read(&path, None, &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(suite.name.as_str()));
+        // What is set beside most attacks is the same, and played once.
+        assert!(suite.runs() <= 2 * suite.attacks.len());
+        attacks += suite.attacks.len();
+    }
+    assert!(attacks > 20, "{attacks}");
 }
 
 #[test]

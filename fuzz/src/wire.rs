@@ -41,7 +41,8 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("cancel", Message::Cancel(id)),
         ("fetch", Message::Fetch(id)),
         ("fetch-tail", Message::FetchTail { tracks: 3 }),
-        ("receipt", Message::Receipt(record)),
+        ("receipt", Message::Receipt(record.clone())),
+        ("equivocation", Message::Equivocation { first: record.clone(), second: record }),
         ("census", Message::Census(vec![Census { stripe: 3, viewers: 40, slots: 200 }])),
     ];
     let mut seeds: Vec<(&'static str, Vec<u8>)> =

@@ -42,6 +42,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: ledger,
     },
     Step {
+        name: "attacks",
+        about: "the laboratory's attacks and faults, each beside its absence: a table",
+        run: attacks,
+    },
+    Step {
         name: "live-10000",
         about: "10,000 simulated viewers for a minute; reports CPU time and what each costs",
         run: || simulate("live-10000"),
@@ -91,6 +96,18 @@ fn ledger() -> Result<String, String> {
         "--nocapture",
     ]))?;
     Ok(String::new())
+}
+
+/// Plays the suite of attacks; the table goes to standard output, the reports stay as JSON in the folder that
+/// cargo builds into.
+fn attacks() -> Result<String, String> {
+    run(&mut cargo(&["build", "--release", "--package", "beacon-sim", "--bin", "sim"]))?;
+    let sim = target_dir().join(format!("release/sim{EXE_SUFFIX}"));
+    let json = target_dir().join("attacks.json");
+    let mut command = program(&sim.to_string_lossy(), &["attack"]);
+    let suite = root().join("beacon-sim/plans/attacks/live.toml");
+    run(command.arg(suite).arg("--json").arg(&json))?;
+    Ok(format!("reports in {}", json.display()))
 }
 
 /// Plays out one plan of the laboratory; its report stays as JSON in the folder that cargo builds

@@ -36,7 +36,7 @@ fn peer(number: u32) -> PeerId {
 
 fn observation(rng: &mut Rng) -> Observation {
     let bytes = rng.below(100_000);
-    match rng.below(12) {
+    match rng.below(15) {
         0 => Observation::Connected,
         1 => Observation::Dropped,
         2..=5 => Observation::Useful { bytes },
@@ -45,6 +45,9 @@ fn observation(rng: &mut Rng) -> Observation {
         8 if bytes < 30_000 => Observation::Malformed,
         9 => Observation::Unanswered,
         10 => Observation::Busy,
+        11 if bytes < 30_000 => Observation::Breach,
+        12 => Observation::Taken { bytes },
+        13 => Observation::Carried { milli: bytes / 20 },
         _ => Observation::RoundTrip(Duration::from_micros(u64::from(bytes) * 5)),
     }
 }
@@ -194,6 +197,9 @@ pub fn c06_any_history_is_scored<S: Scorer>(make: impl Fn() -> S) {
         Observation::Malformed,
         Observation::Unanswered,
         Observation::Busy,
+        Observation::Breach,
+        Observation::Taken { bytes: u32::MAX },
+        Observation::Carried { milli: u32::MAX },
         Observation::RoundTrip(Duration::MAX),
         Observation::RoundTrip(Duration::ZERO),
     ];
@@ -206,7 +212,7 @@ pub fn c06_any_history_is_scored<S: Scorer>(make: impl Fn() -> S) {
             }
         }
         for now in [Instant::NEVER, Instant::ZERO, Instant::from_micros(1000), Instant::NEVER] {
-            for number in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 99] {
+            for number in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99] {
                 scorer.observe(now, peer(number), extremes[number as usize % extremes.len()]);
                 let score = scorer.score(now, peer(number));
                 assert!(score <= Score::MAX, "{score:?}");

@@ -2,6 +2,7 @@
 
 use super::census::Count;
 use super::children::{CLOSED, Capacity, Children, Place};
+use super::conduct::Word;
 use crate::config::DEPTH_MAX;
 use crate::id::SegmentId;
 use crate::plugin::PeerKey;
@@ -37,10 +38,12 @@ pub(super) struct Feed {
     pub(super) fed: bool,
     /// From a manifest to the last symbol, smoothed over what this parent pushed.
     pub(super) usual: Duration,
-    /// The parent wants the place for another child: a new one is to be found.
+    /// The parent wants the place for another child, or does not do what it says: a new one is to be found.
     pub(super) notice: bool,
     /// What hangs on this peer here, as the parent was told last.
     pub(super) told: Option<(PeerKey, Count)>,
+    /// What the parent did with what it owed.
+    pub(super) word: Word,
 }
 
 /// What one neighbour pushes of a stripe.
@@ -143,6 +146,7 @@ impl Feeds {
             at: SegmentId::default(),
             fed: false,
             notice: false,
+            word: Word::default(),
             usual: Duration::ZERO,
             told: None,
         };
@@ -298,6 +302,7 @@ impl Feeds {
         feed.last = now;
         feed.fed = true;
         feed.notice = false;
+        feed.word = Word::default();
         // The new one starts with the credit of the others.
         feed.usual = self.usual;
         Switch::Taken { old, until }

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::content::{Content, PageFate, SymbolFate};
 use super::sealed::Sealed;
-use crate::event::{Event, Offence};
+use crate::event::Offence;
 use crate::id::SegmentId;
 use crate::media::{Description, Manifest, RecordError, payload_hash};
 use crate::plugin::{Feedback, Observation, PeerKey, Transfer};
@@ -18,6 +18,8 @@ use std::sync::Arc;
 /// large segment is 64 symbols (fec_auth.md §2.3).
 const QUARANTINE_PEER_MAX: u16 = 64;
 const QUARANTINE_MAX: usize = 1024;
+/// A manifest that many segments old is not news to anybody. (Guess.)
+const STALE: u32 = 16;
 /// Attempts at recovering one segment beyond the first.
 const RECOVER_MAX: u16 = 3;
 
@@ -120,21 +122,33 @@ impl Engine {
             return self.ban(from, Offence::BrokenFrame);
         };
         let Some((description, _)) = &self.description else { return };
-        if self.publisher.is_some() || !self.carries(id) || !self.store.open(id) {
+        if self.publisher.is_some() || !self.carries(id) {
             return;
         }
         let stripes = description.stripes;
+        if !self.store.open(id) {
+            return self.odd(from);
+        }
         let known = self.store.content(id).map(|content| *content.frame() == frame);
         if known == Some(true) {
-            return;
+            // It comes twice at the edge of the stream, and no later.
+            let newest = self.store.newest(id.track).unwrap_or(id.seq);
+            if id.seq + STALE < newest {
+                self.odd(from);
+            }
+            return self.confess(from, id);
         }
         let sealed = match self.open_manifest(id, record, &frame) {
             Ok(sealed) => sealed,
             Err(RecordError::Signature) => return self.ban(from, Offence::ForgedRecord),
             Err(_) => return self.ban(from, Offence::BrokenFrame),
         };
-        if known.is_some() {
-            return self.event(Event::Equivocation { id });
+        if let Some(content) = self.store.content(id) {
+            if *content.manifest() != sealed.manifest {
+                let first = content.frame().slice(1..);
+                self.disclose(id, first, record.clone());
+            }
+            return;
         }
         self.player.clock(&sealed.manifest, self.now);
         self.playable = Instant::ZERO;
@@ -184,7 +198,7 @@ impl Engine {
         let Some(content) = self.store.content_mut(id) else { return };
         match content.accept_pages(first, leaves) {
             PageFate::Known => {}
-            PageFate::False => self.ban(from, Offence::FalsePage),
+            PageFate::False => self.accuse(from, id, Offence::FalsePage),
             PageFate::New => {
                 self.pass_on_record(id, frame, Some(from));
                 self.release(id);
@@ -222,7 +236,7 @@ impl Engine {
             SymbolFate::NoPage => self.suspect(from, header, frame),
             SymbolFate::False => {
                 self.stats.symbols_invalid += 1;
-                self.ban(from, Offence::FalseSymbol);
+                self.accuse(from, id, Offence::FalseSymbol);
             }
         }
     }
@@ -230,7 +244,8 @@ impl Engine {
     fn on_new_symbol(&mut self, from: PeerKey, header: SymbolHeader, frame: Bytes) {
         let id = header.segment;
         let bytes = (frame.len() - SYMBOL_HEADER_LEN) as u32;
-        self.settle(from, header);
+        let asked = self.settle(from, header);
+        self.account(from, header, asked);
         if let Some(peer) = self.peers.get_mut(from) {
             peer.received += u64::from(bytes);
             let peer_id = peer.id;
@@ -257,11 +272,12 @@ impl Engine {
         }
     }
 
-    /// A symbol came: nobody is asked for it any more, and a parent that pushes is on time.
-    fn settle(&mut self, from: PeerKey, header: SymbolHeader) {
+    /// A symbol came: nobody is asked for it any more, and a parent that pushes is on time. Whether it was
+    /// asked of who sent it.
+    fn settle(&mut self, from: PeerKey, header: SymbolHeader) -> bool {
         let (now, mut by) = (self.now, Vec::new());
         let (mut straggled, mut gap) = (false, false);
-        let Some(content) = self.store.content_mut(header.segment) else { return };
+        let Some(content) = self.store.content_mut(header.segment) else { return false };
         if !content.asked.is_empty() {
             content.asked.retain(|asked| {
                 if asked.esi == header.esi {
@@ -287,6 +303,7 @@ impl Engine {
         if gap {
             self.plan_by(now + self.gap_guard());
         }
+        let asked = by.contains(&from);
         for key in by {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if key == from {
@@ -296,6 +313,7 @@ impl Engine {
                 peer.asked = peer.asked.saturating_sub(1);
             }
         }
+        asked
     }
 
     /// A pushed symbol came: learns how far behind the parent's word its symbols are.

@@ -1,5 +1,6 @@
 //! Links coming and going: handshake, goodbye, liveness.
 
+use super::peers::Peer;
 use super::{Engine, Output};
 use crate::event::{Event, Incompatible, Offence};
 use crate::id::PeerId;
@@ -35,6 +36,9 @@ impl Engine {
         // A transport that reaches this peer itself has been led in a circle.
         if link.peer == self.me || self.links.banned(&link.peer) {
             return self.output(Output::Close { peer: link.peer, reason: CloseReason::Protocol });
+        }
+        if self.conduct.distrusts(&link.peer, self.now) {
+            return self.output(Output::Close { peer: link.peer, reason: CloseReason::Full });
         }
         let links_max = usize::from(self.config.links_max);
         if self.peers.len() >= links_max + TURNED_AWAY_MAX {
@@ -121,6 +125,10 @@ impl Engine {
         let status = self.status.clone();
         self.send(to, &Message::Status(status));
         self.tell_everything(to);
+        if let Some((_, proof)) = &self.forked {
+            let proof = proof.clone();
+            self.send_frame(to, proof);
+        }
         let peers = self.links.sample(SUGGESTED, &mut self.rng);
         self.send(to, &Message::Peers(peers));
         self.timers.plan = self.now;
@@ -211,10 +219,14 @@ impl Engine {
     /// four tasks at each end.
     pub(super) fn check_links(&mut self) {
         let (now, silence) = (self.now, self.config.silence);
-        let mut lost = Vec::new();
+        let (mut lost, mut stuck) = (Vec::new(), Vec::new());
         let mut pings = Vec::new();
         for (key, peer) in self.peers.iter_mut() {
             let unproven = !peer.ready && peer.since + HELLO_MAX <= now;
+            if peer.out.stuck_since().is_some_and(|since| since + silence <= now) {
+                stuck.push(key);
+                continue;
+            }
             let quiet = peer.heard + silence / 4 <= now;
             let pause = if quiet { silence / 4 } else { silence };
             if unproven || peer.heard + silence <= now {
@@ -223,6 +235,11 @@ impl Engine {
                 peer.pinged = now;
                 pings.push(key);
             }
+        }
+        for key in stuck {
+            // It takes a place and reads nothing.
+            self.breach(key);
+            self.drop_link(key, CloseReason::Timeout);
         }
         for key in lost {
             self.drop_link(key, CloseReason::Timeout);
@@ -245,7 +262,9 @@ impl Engine {
         let idle = self.peers.ready().filter(|(_, peer)| {
             peer.takes == 0 && peer.pushes == 0 && peer.since + IDLE_MIN <= now
         });
-        let Some((key, _)) = idle.min_by_key(|(key, peer)| (peer.status.slots, *key)) else {
+        let trusted = |id: &PeerId| !self.conduct.distrusts(id, now);
+        let first = |(key, peer): &(PeerKey, &Peer)| (trusted(&peer.id), peer.status.slots, *key);
+        let Some((key, _)) = idle.min_by_key(first) else {
             return;
         };
         let peers = self.links.sample(SUGGESTED, &mut self.rng);

@@ -16,6 +16,7 @@
 
 mod census;
 mod children;
+mod conduct;
 mod content;
 mod feeds;
 mod intake;
@@ -26,6 +27,7 @@ mod outbox;
 mod peers;
 mod plan;
 mod playout;
+mod proof;
 mod publish;
 mod push;
 mod renditions;
@@ -52,7 +54,7 @@ pub use sealed::Commons;
 
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Incompatible, Offence};
-use crate::id::{BroadcastId, PeerId};
+use crate::id::{BroadcastId, PeerId, SegmentId};
 use crate::identity::Identity;
 use crate::media::{Description, Playout, Unplayable};
 use crate::plugin::{
@@ -63,6 +65,7 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::{FarewellReason, Hello, Message, Status, SymbolHeader};
 use bytes::Bytes;
+use conduct::Conduct;
 use feeds::Feeds;
 use intake::Quarantine;
 use links::Links;
@@ -115,6 +118,9 @@ pub struct Engine {
     description: Option<(Description, Bytes)>,
     quarantine: Quarantine,
     commons: Option<Commons>,
+    conduct: Conduct,
+    /// The publisher signed two manifests for this segment; the proof as a frame.
+    forked: Option<(SegmentId, Bytes)>,
     pushed: Pushed,
     pacer: Pacer,
     uplink: Uplink,
@@ -239,6 +245,8 @@ impl Engine {
             description: None,
             quarantine: Quarantine::default(),
             commons: None,
+            conduct: Conduct::default(),
+            forked: None,
             pushed: Pushed::default(),
             pacer: Pacer::new(config.upload_bps, now),
             out: VecDeque::new(),
@@ -355,7 +363,7 @@ impl Engine {
     /// The next item for the sink, if there is one.
     #[must_use]
     pub fn poll_playout(&mut self) -> Option<Playout> {
-        if self.now < self.playable {
+        if self.now < self.playable || self.forked.is_some() {
             return None;
         }
         let (description, _) = self.description.as_ref()?;
@@ -397,6 +405,7 @@ impl Engine {
             soonest = soonest.min(self.pacer.opens_at());
         }
         let playable = match &self.description {
+            _ if self.forked.is_some() => Instant::NEVER,
             Some((description, _)) if self.playable <= self.now => {
                 self.player.wakes_at(&self.store, description, self.now)
             }
@@ -435,7 +444,8 @@ impl Engine {
         if frame.len() > limit {
             return self.ban(key, Offence::BrokenFrame);
         }
-        let (ready, turned_away) = (peer.ready, peer.turned_away);
+        let (ready, turned_away) = (peer.ready && peer.accused.is_none(), peer.turned_away);
+        let proven = peer.ready;
         match lane {
             Lane::Data if ready => match SymbolHeader::decode(&frame) {
                 Ok(header) => self.on_symbol(key, header, frame),
@@ -449,7 +459,7 @@ impl Engine {
                     return self.on_other_version(key, theirs);
                 }
                 match Message::decode(frame.clone()) {
-                    Ok(message) if ready => self.on_message(key, message, frame),
+                    Ok(message) if proven => self.on_message(key, message, frame),
                     Ok(Message::Farewell { reason, peers }) => {
                         self.on_farewell(key, reason, &peers)
                     }
@@ -466,7 +476,8 @@ impl Engine {
         match message {
             Message::Hello(_) => self.ban(from, Offence::BrokenFrame),
             Message::Farewell { reason, peers } => self.on_farewell(from, reason, &peers),
-            Message::Ping(token) => self.send(from, &Message::Pong(token)),
+            Message::Ping(token) if self.allows(from, 1) => self.send(from, &Message::Pong(token)),
+            Message::Ping(_) => {}
             Message::Pong(token) => self.on_pong(from, token),
             Message::Peers(peers) => {
                 for peer in peers {
@@ -493,6 +504,7 @@ impl Engine {
             Message::FetchTail { tracks } => self.on_fetch_tail(from, tracks),
             Message::Receipt(receipt) => self.on_receipt(from, &receipt),
             Message::Census(entries) => self.on_census(from, &entries),
+            Message::Equivocation { first, second } => self.on_equivocation(from, first, second),
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Outbox {
     asked: usize,
     control_full: bool,
     data_full: bool,
+    /// Since when the transport has had no room on a lane, without a word of any.
+    stuck: Option<Instant>,
 }
 
 impl Outbox {
@@ -92,7 +94,8 @@ impl Outbox {
     }
 
     /// The transport gave a frame back: it waits at the front.
-    pub(super) fn refused(&mut self, lane: Lane, frame: Bytes, expires: Instant) {
+    pub(super) fn refused(&mut self, lane: Lane, frame: Bytes, expires: Instant, now: Instant) {
+        self.stuck.get_or_insert(now);
         match lane {
             Lane::Control => {
                 self.control_bytes += frame.len();
@@ -108,6 +111,7 @@ impl Outbox {
 
     /// The transport has room again.
     pub(super) fn writable(&mut self, lane: Lane) {
+        self.stuck = None;
         match lane {
             Lane::Control => self.control_full = false,
             Lane::Data => self.data_full = false,
@@ -138,6 +142,11 @@ impl Outbox {
                 return Some(parcel.frame);
             }
         }
+    }
+
+    /// Since when nothing that was sent has been read, as far as the transport tells.
+    pub(super) const fn stuck_since(&self) -> Option<Instant> {
+        self.stuck
     }
 
     /// Nothing waits.

@@ -1,6 +1,8 @@
 //! The neighbours: one record per link, addressed by a small key.
 
+use super::conduct::{Allowance, Answers};
 use super::outbox::Outbox;
+use super::proof::Accused;
 use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId};
 use crate::plugin::PeerKey;
@@ -54,11 +56,18 @@ pub(super) struct Peer {
     pub(super) outdated: bool,
     /// Tracks it takes.
     pub(super) takes_tracks: u64,
-    /// Frames that were harmless nonsense: unrequested, out of place. Decays by forgetting links.
+    /// Frames that were harmless nonsense: unrequested, out of place. Two a second are forgiven.
     pub(super) oddities: u16,
+    /// What it may ask for, and what it did with what it was asked.
+    pub(super) allowance: Allowance,
+    pub(super) answers: Answers,
+    /// It sent something false, and has to show its manifest.
+    pub(super) accused: Option<Accused>,
     /// Verified new symbol bytes from it, symbol bytes that its link took.
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// The same when the scorer was last told.
+    pub(super) weighed: (u64, u64),
 }
 
 /// The status that a neighbour has told, laid out for the eye of a planner, who looks at every
@@ -157,8 +166,12 @@ impl Peer {
             outdated: false,
             takes_tracks: 0,
             oddities: 0,
+            allowance: Allowance::new(now),
+            answers: Answers::default(),
+            accused: None,
             received: 0,
             sent: 0,
+            weighed: (0, 0),
         }
     }
 
@@ -184,12 +197,14 @@ impl Peer {
     /// A requested symbol came.
     pub(super) fn served(&mut self) {
         self.asked = self.asked.saturating_sub(1);
+        self.answers.served = self.answers.served.saturating_add(1);
         self.window = (self.window + 1).min(WINDOW_MAX);
     }
 
     /// Requested symbols did not come: the rate was too high (theory.md §2.1, × 0.7).
     pub(super) fn timed_out(&mut self, symbols: u16) {
         self.asked = self.asked.saturating_sub(symbols);
+        self.answers.failed = self.answers.failed.saturating_add(symbols);
         self.window = (self.window * 7 / 10).max(WINDOW_MIN);
     }
 

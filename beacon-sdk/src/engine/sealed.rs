@@ -197,6 +197,7 @@ mod tests {
         let manifest = Manifest {
             id: ID,
             group_start: true,
+            thinned: false,
             revision: 0,
             start: 0,
             duration: 1,

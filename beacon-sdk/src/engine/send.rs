@@ -90,10 +90,11 @@ impl Engine {
         if lane == Lane::Data {
             self.handed = None;
         }
+        let now = self.now;
         if let Some(key) = self.peers.key(&to)
             && let Some(peer) = self.peers.get_mut(key)
         {
-            peer.out.refused(lane, frame, expires);
+            peer.out.refused(lane, frame, expires, now);
         }
     }
 }

@@ -59,6 +59,9 @@ impl Engine {
 
     pub(super) fn on_request(&mut self, from: PeerKey, id: SegmentId, spans: &[Span]) {
         let esis: Vec<u16> = spans.iter().flat_map(|span| span.esis()).collect();
+        if !self.allows(from, esis.len() as u64) {
+            return self.send(from, &Message::Busy { id, spans: spans.to_vec() });
+        }
         self.mint(id, &esis);
         let expires = self.now + self.config.playout;
         // Answers queue with what is pushed already, and all links share one uplink; of what waits,
@@ -172,7 +175,11 @@ impl Engine {
 
     pub(super) fn on_fetch(&mut self, from: PeerKey, id: SegmentId) {
         let Some(content) = self.store.content(id) else { return self.odd(from) };
-        for frame in content.records() {
+        let records = content.records();
+        if !self.allows(from, records.len() as u64) {
+            return;
+        }
+        for frame in records {
             self.send_frame(from, frame);
         }
     }

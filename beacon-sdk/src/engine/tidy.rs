@@ -43,6 +43,8 @@ impl Engine {
     fn tidy(&mut self) {
         self.playable = Instant::ZERO;
         self.check_links();
+        self.convict();
+        self.judge();
         self.end_notices();
         self.free_silent_places();
         self.watch_uplink();

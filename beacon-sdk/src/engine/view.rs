@@ -37,10 +37,10 @@ impl Engine {
         views
     }
 
-    fn peer_view(&self, key: PeerKey, peer: &Peer) -> PeerView {
+    pub(super) fn peer_view(&self, key: PeerKey, peer: &Peer) -> PeerView {
         let wanted = self.tracks & !peer.status.tracks == 0;
         let paused = self.feeds.pauses(key, self.now);
-        let alive = peer.heard + self.config.silence * 3 / 8 > self.now;
+        let alive = peer.accused.is_none() && peer.heard + self.config.silence * 3 / 8 > self.now;
         let offered = |stripe: &u8| {
             let (depth, bar) = (&peer.status.depth, peer.status.bar[usize::from(*stripe)]);
             bar != CLOSED
@@ -49,13 +49,14 @@ impl Engine {
                 && peer.takes >> stripe & 1 == 0
                 && paused >> stripe & 1 == 0
         };
-        let stripes = if wanted && alive { self.feeds.count() } else { 0 };
+        let trusted = !self.conduct.distrusts(&peer.id, self.now);
+        let stripes = if wanted && alive && trusted { self.feeds.count() } else { 0 };
         PeerView {
             key,
             id: peer.id,
             score: self.parts.scorer.score(self.now, peer.id),
             rtt: peer.rtt.smoothed(),
-            window: peer.room(),
+            window: if trusted && peer.accused.is_none() { peer.room() } else { 0 },
             outstanding: peer.asked,
             offers: (0..stripes).filter(offered).fold(0, |mask, s| mask | 1 << s),
             depth: peer.status.depth,

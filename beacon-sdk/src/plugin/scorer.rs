@@ -20,6 +20,17 @@ pub enum Observation {
         /// Payload bytes.
         bytes: u32,
     },
+    /// Its link took symbols; told once a second.
+    Taken {
+        /// Payload bytes.
+        bytes: u32,
+    },
+    /// In the second that is over it delivered at this rate; told of those who delivered anything. One
+    /// neighbour sees a part of what a peer carries.
+    Carried {
+        /// Thousandths of the stream's rate.
+        milli: u32,
+    },
     /// It sent what was here already.
     Duplicate {
         /// Payload bytes.
@@ -33,6 +44,9 @@ pub enum Observation {
     Unanswered,
     /// A request it turned down because it is busy.
     Busy,
+    /// It did not do what it had said: as a parent it kept what it had, or it left most of what it was
+    /// asked for unanswered, or it read nothing; for a second and more.
+    Breach,
     /// A round trip on the control lane.
     RoundTrip(Duration),
 }
@@ -68,11 +82,11 @@ impl Score {
 pub enum Role {
     /// Runs the Source.
     Origin,
-    /// Score 75 and more, with bandwidth to match.
+    /// Score about 75 and more, with bandwidth to match.
     SuperSeed,
-    /// Score 50 to 74.
+    /// Score about 50 and more.
     Relay,
-    /// Score below 50.
+    /// Below that.
     #[default]
     Leaf,
 }

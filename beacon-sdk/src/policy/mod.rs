@@ -14,7 +14,9 @@ mod pull;
 mod push_pull;
 mod random_useful;
 mod rarest_first;
+mod role;
 mod roll;
+mod service_score;
 mod stripes;
 
 #[cfg(test)]
@@ -33,9 +35,11 @@ pub use plain::Plain;
 pub use push_pull::PushPull;
 pub use random_useful::RandomUseful;
 pub use rarest_first::RarestFirst;
+pub use role::Tenure;
+pub use service_score::ServiceScore;
 
 use crate::config::Config;
-use crate::plugin::Scheduler;
+use crate::plugin::{Scheduler, Scorer};
 
 /// The names of all schedulers that come with the SDK, the default first.
 pub const NAMES: [&str; 10] = [
@@ -66,6 +70,19 @@ pub fn scheduler(name: &str, config: &Config) -> Option<Box<dyn Scheduler>> {
         "nak-driven" => Box::new(NakDriven::new(config)),
         "fountain" => Box::new(Fountain::new(config)),
         "multi-tree" => Box::new(MultiTree::new(config)),
+        _ => return None,
+    })
+}
+
+/// The names of all scorers that come with the SDK, the default first.
+pub const SCORERS: [&str; 2] = ["mesh", "service"];
+
+/// The scorer of that name; `None` when there is none: say [`SCORERS`].
+#[must_use]
+pub fn scorer(name: &str) -> Option<Box<dyn Scorer>> {
+    Some(match name {
+        "mesh" => Box::new(MeshScore::default()),
+        "service" => Box::new(ServiceScore::default()),
         _ => return None,
     })
 }

@@ -48,6 +48,12 @@ pub enum DriveError {
     /// The peers of the broadcast speak another version of the protocol.
     #[error(transparent)]
     Incompatible(#[from] crate::Incompatible),
+    /// The broadcaster has signed two manifests for one segment, and which of the streams is the true one
+    /// cannot be known.
+    #[error(
+        "the broadcaster signs two different streams (two manifests for segment {0}): ask for another broadcast"
+    )]
+    Equivocation(crate::SegmentId),
     /// The engine's settings.
     #[error(transparent)]
     Config(#[from] crate::ConfigError),

@@ -134,6 +134,9 @@ impl Edge {
             if let Some(incompatible) = engine.incompatible() {
                 return Err(incompatible.into());
             }
+            if let Some(id) = engine.equivocation().filter(|_| !self.join.publish) {
+                return Err(DriveError::Equivocation(id));
+            }
             let over = engine.ended() || self.replaced;
             if over && !playback.busy() && leaving.is_none() {
                 leaving = Some(Moment::now());

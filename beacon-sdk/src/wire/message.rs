@@ -162,6 +162,13 @@ pub enum Message {
     },
     /// A receipt of the ledger, opaque here.
     Receipt(Bytes),
+    /// Two manifests that the publisher signed for one segment.
+    Equivocation {
+        /// The record of one.
+        first: Bytes,
+        /// The record of the other.
+        second: Bytes,
+    },
     /// To a parent: what hangs on the sender in the stripes that it takes from it.
     Census(Vec<Census>),
 }
@@ -187,7 +194,8 @@ pub(super) mod kind {
     pub(super) const FETCH: u8 = 0x12;
     pub(super) const FETCH_TAIL: u8 = 0x13;
     pub(super) const RECEIPT: u8 = 0x14;
-    pub(super) const CENSUS: u8 = 0x15;
+    pub(super) const EQUIVOCATION: u8 = 0x15;
+    pub(super) const CENSUS: u8 = 0x16;
 }
 
 impl Message {
@@ -247,6 +255,13 @@ impl Message {
             Self::Fetch(id) => put_segment(&mut out, kind::FETCH, *id),
             Self::FetchTail { tracks } => put_u64(&mut out, kind::FETCH_TAIL, *tracks),
             Self::Receipt(receipt) => put_bytes(&mut out, kind::RECEIPT, receipt),
+            Self::Equivocation { first, second } => {
+                out.put_u8(kind::EQUIVOCATION);
+                // A manifest is a few kilobytes.
+                out.put_u16(first.len().min(usize::from(u16::MAX)) as u16);
+                out.put_slice(first);
+                out.put_slice(second);
+            }
             Self::Census(entries) => encode_census(&mut out, entries),
         }
         out.freeze()
@@ -285,6 +300,10 @@ impl Message {
             kind::FETCH => Self::Fetch(segment(r)?),
             kind::FETCH_TAIL => Self::FetchTail { tracks: r.u64()? },
             kind::RECEIPT => Self::Receipt(receipt(r)?),
+            kind::EQUIVOCATION => {
+                let length = usize::from(r.u16()?);
+                Self::Equivocation { first: r.bytes(length)?, second: r.rest() }
+            }
             kind::CENSUS => Self::Census(decode_census(r)?),
             other => return Err(DecodeError::Type(other)),
         };

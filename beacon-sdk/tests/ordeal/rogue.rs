@@ -86,7 +86,16 @@ impl Rogue {
     }
 
     /// Signs the manifest, with true hashes, and sends it with its pages and symbols.
-    pub fn publish(&mut self, mut manifest: Manifest, payload: &[u8]) {
+    pub fn publish(&mut self, manifest: Manifest, payload: &[u8]) {
+        let (id, size) = (manifest.id, manifest.layout.symbol_size());
+        let padded = self.publish_manifest(manifest, payload);
+        for (esi, symbol) in (0_u16..).zip(padded.chunks(size)) {
+            self.data(SymbolHeader { segment: id, esi }.frame(symbol));
+        }
+    }
+
+    /// The same without the symbols, which are given back.
+    pub fn publish_manifest(&mut self, mut manifest: Manifest, payload: &[u8]) -> Vec<u8> {
         let id = manifest.id;
         let size = manifest.layout.symbol_size();
         let mut padded = payload.to_vec();
@@ -108,9 +117,7 @@ impl Rogue {
         for (first, leaves) in (0_u8..).zip(pages).filter(|_| !flat) {
             self.control(Message::Pages { id, first, leaves }.encode());
         }
-        for (esi, symbol) in (0_u16..).zip(padded.chunks(size)) {
-            self.data(SymbolHeader { segment: id, esi }.frame(symbol));
-        }
+        padded
     }
 
     pub fn control(&mut self, frame: Bytes) {

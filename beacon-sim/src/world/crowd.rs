@@ -1,10 +1,12 @@
 //! Viewers coming, leaving and vanishing.
 
+use super::adversary::{Hostile, marked};
 use super::link::Loss;
 use super::peer::Peer;
+use super::split::Split;
 use super::{Happening, NS, REFRESH_NS, Sums, TRACKER_NS, World, parts};
 use crate::draw::{Draw, Purpose, secret};
-use crate::plan::{Plan, Stay, What};
+use crate::plan::{Kind, Plan, Stay, What};
 use crate::report::{Counts, Report, Spread};
 use beacon_sdk::engine::Input;
 use beacon_sdk::{Engine, Identity, Instant};
@@ -67,13 +69,27 @@ fn gcd(a: u32, b: u32) -> u32 {
 
 impl World {
     pub(super) fn join(&mut self) {
+        let which = marked(&self.plan, self.seed, self.peers.len() as u32);
+        self.enter(which);
+    }
+
+    /// A viewer comes; `which` is its adversary, if it is hostile.
+    pub(super) fn enter(&mut self, which: Option<usize>) {
         let (plan, at, now) = (Arc::clone(&self.plan), self.peers.len() as u32, self.now);
         let mut nature = Draw::new(self.seed, at, Purpose::Nature);
         let place = self.geography.place(&mut nature);
         let most = plan.network.skew_ms;
         let skew = (i64::from(nature.below(2 * most + 1)) - i64::from(most)) * 1000;
         let class = self.crowd.class(&plan);
-        let config = plan.viewer_config(&plan.access[class]);
+        let mut access = plan.access[class].clone();
+        let hostile = which.map(|which| Hostile::new(&plan, which, self.seed, at));
+        if let Some(hostile) = &hostile {
+            access.up = hostile.what.up.unwrap_or(access.up);
+        }
+        let mut config = plan.viewer_config(&access);
+        if hostile.as_ref().is_some_and(|hostile| hostile.what.kind == Kind::FreeRider) {
+            config.upload_bps = Some(0);
+        }
         let seed = secret(self.seed, at, Purpose::Engine);
         let identity = Identity::from_secret(seed);
         let id = identity.public();
@@ -84,7 +100,11 @@ impl World {
         let engine = Engine::watch(clock, config, seed, identity, origin.broadcast(), parts);
         let Ok(mut engine) = engine else { return };
         engine.share(&self.commons);
-        let peer = Peer::viewer(&plan, self.seed, at, now, class, (id, engine), place, skew);
+        let mut peer = Peer::viewer(&access, self.seed, at, now, class, (id, engine), place, skew);
+        if hostile.is_some() {
+            self.agenda.add(now + NS, Happening::Act(at));
+        }
+        peer.hostile = hostile.map(Box::new);
         self.peers.push(peer);
         self.ids.insert(id, at);
         self.tracker.enter(id);
@@ -129,6 +149,11 @@ impl World {
         let patience = u64::try_from(self.plan.config().playout.as_micros()).unwrap_or(u64::MAX);
         let peer = &mut self.peers[at as usize];
         let Some(engine) = peer.engine.take() else { return };
+        if peer.hostile.is_some() && at > 0 {
+            let id = peer.id;
+            peer.forget_links();
+            return self.tracker.leave(&id);
+        }
         let (stats, viewing) = (engine.stats(), &mut peer.viewing);
         viewing.close(now, patience, &self.gauge, &mut self.tally);
         let base = core::mem::take(&mut viewing.base);
@@ -196,6 +221,9 @@ impl World {
                     let after = self.crowd.draw.unit() * over_s;
                     self.agenda.add(self.now + (after * 1e9) as u64, Happening::Leave(at));
                 }
+            }
+            What::Partition { percent, for_s } => {
+                self.split = Split::new(self.seed, at, *percent, self.now, *for_s);
             }
             What::Loss(percent) => {
                 let network = &mut Arc::make_mut(&mut self.plan).network;

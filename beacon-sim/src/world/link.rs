@@ -70,6 +70,8 @@ pub(super) struct LinkEnd {
     bad: bool,
     /// The sender has been held back and waits for `Writable`.
     pub(super) full: bool,
+    /// Bytes that the other end has not read.
+    unread: u64,
 }
 
 impl LinkEnd {
@@ -79,10 +81,10 @@ impl LinkEnd {
         delay: u64,
         network: &Network,
     ) -> Self {
-        let (up, bad, full) = (false, false, false);
+        let (up, bad, full, unread) = (false, false, false, 0);
         let (limit, busy, control_at, place) = (0, 0, 0, place as u32);
         let mut end =
-            Self { peer, id, place, epoch, up, delay, limit, busy, control_at, bad, full };
+            Self { peer, id, place, epoch, up, delay, limit, busy, control_at, bad, full, unread };
         end.limit_to(network);
         end
     }
@@ -103,6 +105,14 @@ impl LinkEnd {
         let backlog = self.busy.saturating_sub(now);
         let window = WINDOW_NS.clamp(WINDOW_MIN * self.limit, WINDOW_MAX * self.limit);
         (backlog > window).then(|| now + backlog - window / 2)
+    }
+
+    /// Whether an end that reads nothing leaves no room for so many bytes more.
+    pub(super) fn clogged(&mut self, bytes: usize) -> bool {
+        let unread = self.unread + bytes as u64;
+        let clogged = unread > WINDOW_MAX;
+        self.unread = if clogged { self.unread } else { unread };
+        clogged
     }
 
     /// When a frame that leaves the uplink at `leave` has passed the link's own limit.

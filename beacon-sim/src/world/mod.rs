@@ -9,6 +9,7 @@
 //! address translation, churn, clock skew, a tracker with the server's rules. What is not: slow
 //! start, cross traffic, the time an engine computes.
 
+mod adversary;
 mod agenda;
 mod camera;
 mod crowd;
@@ -17,18 +18,21 @@ mod geography;
 mod link;
 mod peer;
 mod sight;
+mod split;
 mod tracker;
 mod viewing;
+mod watch;
 mod wire;
 
 use crate::draw::{Draw, Purpose, secret};
 use crate::plan::{Plan, PlanError};
 use crate::report::{Report, Tally, jain, ratio};
+use adversary::Hostile;
 use agenda::Agenda;
 use beacon_codec_raptorq::RaptorQ;
 use beacon_sdk::engine::{Commons, Input, Output, Parts};
 use beacon_sdk::media::{Media, Playout};
-use beacon_sdk::policy::{self, MeshScore, OpenLedger};
+use beacon_sdk::policy::{self, OpenLedger};
 use beacon_sdk::{Config, Engine, Identity, Instant};
 use bytes::Bytes;
 use camera::{Camera, VIDEO};
@@ -38,11 +42,13 @@ use geography::Geography;
 use link::Loss;
 use peer::{Ids, Peer};
 pub use sight::{Feed, Seen, Sight};
+use split::Split;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tracker::Tracker;
 use viewing::Gauge;
+use watch::Watched;
 
 /// What the engines' clocks show when the world begins, µs.
 const EPOCH_US: u64 = 1_000_000_000;
@@ -84,6 +90,12 @@ enum Happening {
     Rank,
     /// The measured time begins.
     Measure,
+    /// A hostile peer does what its engine would not.
+    Act(u32),
+    /// One of this adversary comes back.
+    Return(usize),
+    /// Who hangs on whom is looked at.
+    Watch,
 }
 
 /// Bytes that went over links, and what they were to carry.
@@ -94,6 +106,11 @@ struct Traffic {
     origin: u64,
     /// Bytes of objects that the camera made, sent or not.
     made: u64,
+    /// Symbols that good viewers and the origin sent to hostile ones; false ones that they sent to anybody.
+    to_hostile: u64,
+    falsehood: u64,
+    /// What of `control` hostile viewers sent.
+    hostile_control: u64,
 }
 
 /// A plan being played out. In which steps makes no difference to what happens.
@@ -125,6 +142,8 @@ pub struct World {
     /// When the first event of the plan took viewers away, and who was playing then.
     blow: Option<(u64, Vec<Survivor>)>,
     gone: Gone,
+    split: Split,
+    watched: Watched,
     /// Kept between steps for its memory.
     sending: Vec<wire::Sending>,
     /// Empty lists of frames, likewise.
@@ -191,10 +210,12 @@ impl World {
         let code = RaptorQ::new();
         let parts = parts(plan, &config, &code)?;
         let start = Instant::from_micros(EPOCH_US);
+        let signer = identity.clone();
         let mut engine =
             Engine::publish(start, config, secret(seed, 0, Purpose::Engine), identity, 1, parts)?;
         let commons = Commons::new();
         engine.share(&commons);
+        let hostile = Hostile::origin(plan, seed, engine.broadcast(), signer);
         let id = engine.broadcast().publisher;
         let mut world = Self {
             seed,
@@ -222,6 +243,8 @@ impl World {
             hash: 0xcbf2_9ce4_8422_2325,
             blow: None,
             gone: Gone::default(),
+            split: Split::default(),
+            watched: Watched::default(),
             sending: Vec::new(),
             lists: Vec::new(),
             geography,
@@ -230,7 +253,11 @@ impl World {
         let mut nature = Draw::new(seed, 0, Purpose::Nature);
         let place = world.geography.place(&mut nature);
         world.peers.push(Peer::origin(plan, seed, id, engine, place));
+        world.peers[0].hostile = hostile.map(Box::new);
         world.ids.insert(id, 0);
+        if !plan.adversary.is_empty() {
+            world.agenda.add(NS, Happening::Watch);
+        }
         world.agenda.add(u64::from(plan.warmup_s) * NS, Happening::Measure);
         world.agenda.add(RANK_NS, Happening::Rank);
         for (at, event) in plan.event.iter().enumerate() {
@@ -272,6 +299,9 @@ impl World {
             Happening::Down { at, epoch, other } => self.down(at, epoch, other),
             Happening::Writable { at, epoch, other } => self.writable(at, epoch, other),
             Happening::Join => self.join(),
+            Happening::Act(at) => self.act(at),
+            Happening::Return(which) => self.enter(Some(which)),
+            Happening::Watch => self.watch(),
             Happening::Told(at) => self.told(at),
             Happening::Leave(at) => self.leave(at),
             Happening::Event(at) => self.event(at),
@@ -345,7 +375,7 @@ impl World {
                 self.gauge.born.push((first, now));
             }
         }
-        if at > 0 {
+        if at > 0 && !self.hostile(at) {
             let viewing = &mut self.peers[at as usize].viewing;
             viewing.take(now, item, &self.camera, &self.gauge, &mut self.tally);
         }
@@ -353,14 +383,12 @@ impl World {
 
     fn output(&mut self, at: u32, output: Output) {
         match output {
-            Output::Send { to, lane, frame } => self.send(at, &to, lane, frame),
+            Output::Send { to, lane, frame } => self.mislead(at, to, lane, frame),
             Output::Dial(to) => self.dial(at, &to),
             Output::Close { peer, .. } => self.close(at, &peer),
-            Output::Report(report) => {
-                let id = self.peers[at as usize].id;
-                self.tracker.report(id, &report);
-            }
-            Output::Event(_) | _ => {}
+            Output::Report(report) => self.tell_tracker(at, report),
+            Output::Event(event) => self.note(at, &event),
+            _ => {}
         }
     }
 
@@ -392,6 +420,7 @@ impl World {
         let length = self.plan.config().segment.as_secs_f64();
         let (sum, traffic) = (self.gone.sum, self.traffic);
         let source = traffic.origin - self.base.origin;
+        let control = |traffic: &Traffic| traffic.control - traffic.hostile_control;
         let minutes = sum.seconds / 60.0;
         let bound_ms = distance::bound_ms(&self.plan, &self.geography, self.seed);
         let mut report = Report {
@@ -403,7 +432,7 @@ impl World {
             viewers: (self.peers.len() - 1) as u32,
             never_played: self.gone.never_played,
             duplicates: ratio(sum.duplicate, sum.useful + sum.duplicate),
-            control: ratio(traffic.control - self.base.control, sum.useful),
+            control: ratio(control(&traffic) - control(&self.base), sum.useful),
             source_ratio: ratio(source, stream),
             published: ratio(stream, traffic.made - self.base.made).min(1.0),
             supply_seen: origin.supply_percent as f64 / 100.0,
@@ -418,6 +447,7 @@ impl World {
             supply: self.plan.supply(),
             bound_ms,
             events: self.events,
+            attack: self.attack(),
             ..Report::default()
         };
         report.fill(&self.tally);
@@ -428,13 +458,15 @@ impl World {
     }
 }
 
-/// The policies of every peer: the plan's scheduler, and the SDK's own for the rest.
+/// The policies of every peer: the plan's scheduler and scorer, and the SDK's own for the rest.
 fn parts(plan: &Plan, config: &Config, code: &RaptorQ) -> Result<Parts, PlanError> {
     let scheduler = policy::scheduler(&plan.scheduler, config)
         .ok_or_else(|| PlanError::Scheduler(plan.scheduler.clone(), policy::NAMES.join(", ")))?;
+    let scorer = policy::scorer(&plan.scorer)
+        .ok_or_else(|| PlanError::Scorer(plan.scorer.clone(), policy::SCORERS.join(", ")))?;
     Ok(Parts {
         scheduler,
-        scorer: Box::new(MeshScore::default()),
+        scorer,
         ledger: Box::new(OpenLedger::default()),
         code: Box::new(code.clone()),
     })

@@ -1,11 +1,12 @@
 //! One peer: its engine, its access link, its links, its record.
 
 use super::EPOCH_US;
+use super::adversary::Hostile;
 use super::geography::Place;
 use super::link::LinkEnd;
 use super::viewing::Viewing;
 use crate::draw::{Draw, Purpose};
-use crate::plan::{CONTROL_MBIT, Nat, Network, Plan};
+use crate::plan::{Access, CONTROL_MBIT, Nat, Network, Plan};
 use beacon_sdk::{Engine, Instant, PeerId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -77,6 +78,8 @@ pub(super) struct Peer {
     network: Draw,
     /// What its clock shows too much, µs.
     skew: i64,
+    /// It does not play by the rules.
+    pub(super) hostile: Option<Box<Hostile>>,
     pub(super) viewing: Viewing,
 }
 
@@ -110,14 +113,15 @@ impl Peer {
             woken: 0,
             network: Draw::new(seed, at, Purpose::Network),
             skew: 0,
+            hostile: None,
             viewing: Viewing::default(),
         }
     }
 
-    /// A viewer that comes at `now` (ns), with the access class of this number.
+    /// A viewer that comes at `now` (ns), over an access link of the class of this number.
     #[expect(clippy::too_many_arguments, reason = "as above")]
     pub(super) fn viewer(
-        plan: &Plan,
+        access: &Access,
         seed: u64,
         at: u32,
         now: u64,
@@ -126,7 +130,6 @@ impl Peer {
         place: Place,
         skew: i64,
     ) -> Self {
-        let access = &plan.access[class];
         let up = Line::new(if access.up > 0.0 { access.up } else { CONTROL_MBIT });
         let down = Line::new(access.down);
         let viewing = Viewing::new(now / 1000, class);
@@ -166,6 +169,11 @@ impl Peer {
     }
 
     // ---- links
+
+    /// The peers at the other ends of links that are up.
+    pub(super) fn neighbours(&self) -> impl Iterator<Item = PeerId> {
+        self.links.iter().flatten().filter(|end| end.up).map(|end| end.id)
+    }
 
     /// The place of the link to the peer of this tag.
     pub(super) fn place(&self, tag: u64) -> Option<usize> {

@@ -112,13 +112,14 @@ impl World {
     ) {
         let network = &self.plan.network;
         let peer = &mut self.peers[from as usize];
+        let lag = peer.hostile.as_ref().map_or(0, |hostile| hostile.lag(self.now));
         let Some((end, draw)) = peer.link_and_draw(place) else { return };
         let (epoch, place) = (end.epoch, end.place);
         let mut arrive = match lane {
             Lane::Control => end.control(leave, frames.len() as u32, &self.loss, draw),
             Lane::Data => {
                 frames.retain(|_| !end.loses(&self.loss, draw));
-                leave + end.delay
+                leave + end.delay + lag
             }
         };
         if network.jitter_ms > 0.0 && lane == Lane::Data {
@@ -166,6 +167,9 @@ impl World {
             }
         }
         let lane = burst.lane;
+        if self.ignores(to, &from, lane, &burst.frames) {
+            return;
+        }
         for frame in burst.frames.drain(..) {
             self.give(to, Input::Received { from, lane, frame });
         }
@@ -181,7 +185,8 @@ impl World {
             return;
         }
         let there = self.peers[other as usize].engine.is_some();
-        if !there || other == at || !self.reaches(at, other) {
+        let apart = self.split.parts(self.now, at, other);
+        if !there || other == at || apart || !self.reaches(at, other) {
             return self.agenda.add(self.now + DIAL_MAX_NS, Happening::Failed { at, other });
         }
         let (a, b) = (&self.peers[at as usize], &self.peers[other as usize]);
@@ -257,6 +262,7 @@ impl World {
         let known = peer.link(tag(&id)).filter(|end| end.epoch == epoch).map(|end| end.up);
         let Some(up) = known else { return };
         peer.cut(tag(&id));
+        self.shunned(at);
         let reason = CloseReason::Remote;
         self.step(
             at,

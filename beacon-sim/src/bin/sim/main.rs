@@ -1,5 +1,6 @@
 //! `sim`: plays out plans and sweeps, prints bounds, repeats published results.
 
+mod attack;
 mod bound;
 mod check;
 mod pages;
@@ -30,12 +31,15 @@ Examples:
   sim run beacon-sim/plans/live-1000.toml --peers 100 --scheduler rarest-first --json -
   sim bound beacon-sim/plans/live-1000.toml
   sim sweep beacon-sim/plans/sweeps/supply.toml --out target/supply
+  sim attack beacon-sim/plans/attacks/live.toml --only polluters,flood
   sim check
 
 Exit codes: 0 done, 1 failed, 2 the command line makes no sense.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a plan under many attacks and faults, each beside the same plan without it.
+    Attack(attack::Attack),
     /// Play out one plan and report what came of it.
     Run(run::Run),
     /// Print what no schedule could beat on a plan, without playing it.
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
     pages::enlarge();
     let outcome = end_on_interrupt().and_then(|()| match cli.command {
         Command::Run(run) => run.run(),
+        Command::Attack(attack) => attack.run(),
         Command::Bound(bound) => bound.run(),
         Command::Check(check) => check.run(),
         Command::Repair(repair) => repair.run(),

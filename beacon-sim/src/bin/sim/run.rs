@@ -2,7 +2,7 @@
 
 use crate::progress::Progress;
 use crate::{Failure, failed, print, write};
-use beacon_sdk::policy::NAMES;
+use beacon_sdk::policy::{NAMES, SCORERS};
 use beacon_sim::plan::{PEERS_MAX, Plan};
 use beacon_sim::{table, world};
 use clap::Args;
@@ -26,6 +26,9 @@ pub(crate) struct Run {
     /// Another scheduler than the plan's, for every viewer.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(NAMES))]
     scheduler: Option<String>,
+    /// Another scorer than the plan's, for every peer.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(SCORERS))]
+    scorer: Option<String>,
     /// Write the report as JSON too; `-` writes it to standard output instead.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -36,6 +39,7 @@ impl Run {
         let mut plan = Plan::read(&self.plan).map_err(failed)?;
         plan.peers = self.peers.unwrap_or(plan.peers);
         plan.scheduler = self.scheduler.unwrap_or(plan.scheduler);
+        plan.scorer = self.scorer.unwrap_or(plan.scorer);
         let seed = self.seed.unwrap_or(plan.seed);
         let seconds = plan.warmup_s + plan.measure_s;
         let mut progress = Progress::new();
