@@ -1,9 +1,12 @@
 //! `cargo xtask nightly`: the checks that take long.
 
 use crate::ci;
+use crate::clip;
 use crate::process::{cargo, program, root, run, target_dir};
 use crate::schedulers;
+use crate::setup;
 use crate::step::Step;
+use crate::web;
 use std::env::consts::EXE_SUFFIX;
 
 pub(crate) const HELP: &str = "
@@ -65,6 +68,26 @@ pub(crate) const STEPS: &[Step] = &[
         name: "relay",
         about: "CPU time of a relay against the bare channel; fails when a child misses a segment",
         run: || measure("relay", &["--rounds", "3"]),
+    },
+    Step {
+        name: "pages",
+        about: "four pages and two viewers on one link of the origin for a minute; fails on a stall or a missed segment",
+        run: || in_chromium("crowd"),
+    },
+    Step {
+        name: "page-memory",
+        about: "a page plays and passes on for ten minutes; fails when its memory grows",
+        run: || in_chromium("memory"),
+    },
+    Step {
+        name: "page-cost",
+        about: "CPU time, size and start-up of a page; fails on a stall or a missed segment",
+        run: || in_chromium("cost"),
+    },
+    Step {
+        name: "compare",
+        about: "Beacon and p2p-media-loader, the same clip to the same number of pages",
+        run: || in_chromium("compare"),
     },
 ];
 
@@ -138,5 +161,23 @@ fn measure(name: &str, args: &[&str]) -> Result<String, String> {
     let json = target_dir().join(format!("measure-{name}.json"));
     let mut command = program(&measure.to_string_lossy(), &[name]);
     run(command.args(args).arg("--json").arg(&json))?;
+    Ok(format!("figures in {}", json.display()))
+}
+
+/// Runs one measurement of `beacon-web/measure`, in Chromium, over optimised builds; its figures stay as JSON in the
+/// folder that cargo builds into.
+fn in_chromium(name: &str) -> Result<String, String> {
+    const MEASURE: &str = "beacon-web/measure";
+    setup::npm_ci("beacon-web/tests/browser")?;
+    setup::npm_ci(MEASURE)?;
+    let pages = web::optimised()?;
+    let mut build = cargo(&["build", "--release", "--package", "beacon-signal"]);
+    build.args(["--package", "beacon-examples", "--bin", "beacon-signal"]);
+    run(build.args(["--bin", "broadcaster", "--bin", "viewer"]))?;
+    let json = target_dir().join(format!("page-{name}.json"));
+    let mut command = program("node", &[&format!("{MEASURE}/{name}.mjs")]);
+    command.arg("--bins").arg(target_dir().join("release")).arg("--pages").arg(pages);
+    command.arg("--clip").arg(clip::fetch(&clip::default_folder())?).arg("--json").arg(&json);
+    run(&mut command)?;
     Ok(format!("figures in {}", json.display()))
 }

@@ -95,11 +95,13 @@ fn npm_packages() -> Result<(), String> {
         let mut install = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"])?;
         run(install.args(["nodejs", "npm"]))?;
     }
-    for folder in NPM {
-        let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
-        run(npm.current_dir(root().join(folder)))?;
-    }
-    Ok(())
+    NPM.iter().try_for_each(|folder| npm_ci(folder))
+}
+
+/// What the lock file of a folder names.
+pub(crate) fn npm_ci(folder: &str) -> Result<(), String> {
+    let mut npm = program("npm", &["ci", "--no-audit", "--no-fund"]);
+    run(npm.current_dir(root().join(folder)))
 }
 
 /// `cargo xtask setup-gst`.

@@ -33,10 +33,7 @@ struct Build<'a> {
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let line = match words.as_slice() {
-        [] => {
-            let folder = root().join("beacon-web/dist");
-            build(&Build { profile: "web", features: &[], folder: &folder })?
-        }
+        [] => return Ok(optimised().map(|_| ())?),
         ["--tests"] => for_tests()?,
         _ => {
             let said = words.join(" ");
@@ -47,6 +44,18 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     };
     print(&line);
     Ok(())
+}
+
+fn dist() -> PathBuf {
+    root().join("beacon-web/dist")
+}
+
+/// Builds what users get, and says where it is.
+pub(crate) fn optimised() -> Result<PathBuf, String> {
+    build(&Build { profile: "web", features: &[], folder: &dist() }).map(|line| {
+        print(&line);
+        dist()
+    })
 }
 
 /// Builds what the tests in Chromium load.
