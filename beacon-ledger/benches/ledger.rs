@@ -164,8 +164,7 @@ async fn raw_postgres(address: &str, transfers: u64) -> f64 {
     let mut accounts: Vec<Vec<u8>> = funds.into_iter().map(|row| row.debit).collect();
     accounts.sort();
     accounts.dedup();
-    let sql =
-        "INSERT INTO beacon_ledger.accounts SELECT u, 0, 0, 0, 0, 0, $2 FROM unnest($1::bytea[]) u";
+    let sql = "INSERT INTO beacon_ledger.accounts SELECT u, 0, 0, 0, 0, 0, $2::bigint FROM unnest($1::bytea[]) u";
     first.execute(sql, &[&accounts, &(1_i64 << 50)]).await.unwrap();
     let mut tasks = Vec::new();
     let start = Instant::now();
@@ -196,9 +195,9 @@ async fn insert(client: &mut tokio_postgres::Client, rows: Vec<Row>) {
         .query("SELECT id FROM beacon_ledger.accounts ORDER BY id FOR UPDATE", &[])
         .await
         .unwrap();
-    let sql = "INSERT INTO beacon_ledger.entries SELECT a, b, $4, c FROM unnest($1::bytea[], $2::bytea[], $3::text[]) u (a, b, c)";
+    let sql = "INSERT INTO beacon_ledger.entries SELECT a, b, $4::bigint, c FROM unnest($1::bytea[], $2::bytea[], $3::text[]) u (a, b, c)";
     change.execute(sql, &[&ids, &hashes, &reasons, &now]).await.unwrap();
-    let sql = "INSERT INTO beacon_ledger.transfers SELECT a, 0, $5, b, c, d, 10
+    let sql = "INSERT INTO beacon_ledger.transfers SELECT a, 0, $5::bigint, b, c, d, 10
                FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) u (a, b, c, d)";
     change.execute(sql, &[&ids, &debits, &credits, &amounts, &now]).await.unwrap();
     for (side, names) in [("debits_posted", &debits), ("credits_posted", &credits)] {

@@ -13,6 +13,11 @@
 
 #![deny(clippy::float_arithmetic)]
 
+/// The examples of `README.md`, compiled.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub mod book;
 #[cfg(feature = "conformance")]
 pub mod conformance;
