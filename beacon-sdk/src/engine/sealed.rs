@@ -184,7 +184,7 @@ mod tests {
     fn segment(identity: &Identity) -> (BroadcastId, Sealed, Vec<Bytes>, Bytes) {
         let broadcast = BroadcastId { publisher: identity.public(), epoch: 1 };
         let payload: Vec<u8> = (0..70 * 1088_u32).map(|n| (n % 251) as u8).collect();
-        let layout = Layout::plan(payload.len(), 0).unwrap();
+        let layout = Layout::plan(payload.len(), 0).expect("a payload like any");
         let hasher = SegmentHasher::new(broadcast, ID);
         let frames: Vec<Bytes> = (0..layout.source())
             .zip(payload.chunks_exact(layout.symbol_size()))

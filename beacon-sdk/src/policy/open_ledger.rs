@@ -58,7 +58,7 @@ mod tests {
         ledger.balances.enter(peer, i64::MAX - 1);
         ledger.record(Instant::ZERO, Transfer { peer, sent: 0, received: u32::MAX });
         assert_eq!(ledger.standing(peer).balance, i64::MAX);
-        *ledger.balances.meet(&peer).unwrap() = i64::MIN + 1;
+        *ledger.balances.meet(&peer).expect("it was entered") = i64::MIN + 1;
         ledger.record(Instant::ZERO, Transfer { peer, sent: u32::MAX, received: 0 });
         assert_eq!(ledger.standing(peer).balance, i64::MIN);
     }
