@@ -1,7 +1,7 @@
 //! [`CreditLedger`]: receipts inside the engine.
 
 use crate::id::Id;
-use crate::receipt::{CUM_BYTES_MAX, ForkProof, Receipt, SignedEdge, Standing as Order};
+use crate::receipt::{CUM_BYTES_MAX, ForkProof, Receipt, Relation, SignedEdge};
 use beacon_sdk::plugin::{ReceiptError, Standing, Transfer};
 use beacon_sdk::{Identity, Instant, Ledger, PeerId, PublicKey};
 use bytes::Bytes;
@@ -162,10 +162,10 @@ impl CreditLedger {
         let known = match self.uploads.get(&id) {
             None => 0,
             Some(held) => match receipt.compare(held) {
-                Order::Newer => held.cum_bytes,
-                Order::Known => return Ok(None),
-                Order::Foreign => return Err(ReceiptError("its edge has another's name")),
-                Order::Fork => {
+                Relation::Newer => held.cum_bytes,
+                Relation::Known => return Ok(None),
+                Relation::Foreign => return Err(ReceiptError("its edge has another's name")),
+                Relation::Fork => {
                     let held = held.clone();
                     if self.forks.len() == FORKS_MAX {
                         self.forks.pop_front();

@@ -222,7 +222,7 @@ pub struct Receipt {
 
 /// What a receipt is to the one that is held.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum Relation {
     /// It counts in place of the one held.
     Newer,
     /// It is the one held, or came before it: nothing changes.
@@ -337,10 +337,10 @@ impl Receipt {
     /// What this receipt is to `held`, both verified. Whoever holds one receipt per edge, the
     /// newest, has all that it needs.
     #[must_use]
-    pub fn compare(&self, held: &Self) -> Standing {
+    pub fn compare(&self, held: &Self) -> Relation {
         if self.edge != held.edge {
             // Two signatures of the issuer under one id are two edges as well.
-            return Standing::Foreign;
+            return Relation::Foreign;
         }
         let (early, late) = if self.seq >= held.seq { (held, self) } else { (self, held) };
         let contradiction = if early.seq == late.seq {
@@ -350,11 +350,11 @@ impl Receipt {
                 || (early.seq + 1 == late.seq && late.prev != early.hash())
         };
         if contradiction {
-            Standing::Fork
+            Relation::Fork
         } else if self.seq > held.seq {
-            Standing::Newer
+            Relation::Newer
         } else {
-            Standing::Known
+            Relation::Known
         }
     }
 }
@@ -372,7 +372,7 @@ impl ForkProof {
     /// The proof that two receipts make, if they contradict each other.
     #[must_use]
     pub fn new(one: Receipt, other: Receipt) -> Option<Self> {
-        (one.compare(&other) == Standing::Fork).then_some(Self { one, other })
+        (one.compare(&other) == Relation::Fork).then_some(Self { one, other })
     }
 
     /// Who signed both.
@@ -396,7 +396,7 @@ impl ForkProof {
         // The edge is the same to the last byte.
         self.other.verify_downloader()?;
         match self.one.compare(&self.other) {
-            Standing::Fork => Ok(()),
+            Relation::Fork => Ok(()),
             _ => Err(Invalid::NoFork),
         }
     }

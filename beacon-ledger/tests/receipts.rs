@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use beacon_ledger::receipt::{
-    CUM_BYTES_MAX, DecodeError, EDGE_LEN, FORK_PROOF_LEN, Invalid, RECEIPT_LEN, Standing,
+    CUM_BYTES_MAX, DecodeError, EDGE_LEN, FORK_PROOF_LEN, Invalid, RECEIPT_LEN, Relation,
 };
 use beacon_ledger::{Edge, ForkProof, Id, Receipt, SignedEdge};
 use beacon_sdk::{BroadcastId, Identity};
@@ -70,10 +70,10 @@ fn a_chain_counts_up_and_anything_older_is_known() {
         assert_eq!(receipt.verify(&who(ISSUER).public()), Ok(()));
     }
     assert_eq!(third.cum_bytes, 20, "never less than before");
-    assert_eq!(second.compare(&first), Standing::Newer);
-    assert_eq!(third.compare(&first), Standing::Newer, "one may be lost on the way");
-    assert_eq!(first.compare(&third), Standing::Known);
-    assert_eq!(third.compare(&third), Standing::Known);
+    assert_eq!(second.compare(&first), Relation::Newer);
+    assert_eq!(third.compare(&first), Relation::Newer, "one may be lost on the way");
+    assert_eq!(first.compare(&third), Relation::Known);
+    assert_eq!(third.compare(&third), Relation::Known);
     assert_eq!(next(&edge, None, u64::MAX).cum_bytes, CUM_BYTES_MAX);
 }
 
@@ -93,7 +93,7 @@ fn whoever_signs_two_histories_hands_out_the_proof() {
         (&first, &other_first), // from the start
     ] {
         for (one, other) in [(one, other), (other, one)] {
-            assert_eq!(one.compare(other), Standing::Fork);
+            assert_eq!(one.compare(other), Relation::Fork);
             let proof = ForkProof::new(one.clone(), other.clone()).unwrap();
             assert_eq!(proof.verify(&issuer), Ok(()));
             assert_eq!(proof.culprit(), who(DOWN).public());
@@ -118,7 +118,7 @@ fn nobody_else_can_sign_and_nothing_crosses_edges() {
     let first = next(&here, None, 10);
     assert_eq!(Receipt::sign(&who(UP), &here, None, 10, 0), None, "not the downloader");
     assert_eq!(Receipt::sign(&who(DOWN), &there, Some(&first), 10, 0), None, "another chain");
-    assert_eq!(next(&there, None, 10).compare(&first), Standing::Foreign);
+    assert_eq!(next(&there, None, 10).compare(&first), Relation::Foreign);
     let mut moved = first.clone();
     moved.edge = there;
     assert_eq!(moved.verify(&who(ISSUER).public()), Err(Invalid::Downloader));
@@ -183,8 +183,8 @@ proptest! {
             let shown = index.get(&history);
             newest = newest.max(shown.seq);
             match held.as_ref().map(|held| shown.compare(held)) {
-                None | Some(Standing::Newer) => held = Some(shown.clone()),
-                Some(standing) => prop_assert_eq!(standing, Standing::Known),
+                None | Some(Relation::Newer) => held = Some(shown.clone()),
+                Some(standing) => prop_assert_eq!(standing, Relation::Known),
             }
         }
         prop_assert_eq!(held.map(|held| held.seq), Some(newest));

@@ -1,7 +1,7 @@
 //! Receipts, edges and proofs as bytes, and a ledger that is given them.
 
 use crate::draw::Draw;
-use beacon_ledger::receipt::{RECEIPT_LEN, Standing};
+use beacon_ledger::receipt::{RECEIPT_LEN, Relation};
 use beacon_ledger::{CreditConfig, CreditLedger, Edge, ForkProof, Id, Receipt, SignedEdge};
 use beacon_sdk::plugin::Transfer;
 use beacon_sdk::{BroadcastId, Identity, Instant, Ledger};
@@ -36,7 +36,7 @@ fn records(bytes: &[u8]) {
     }
     if let Ok(receipt) = Receipt::decode(bytes) {
         assert_eq!(receipt.encode(), bytes);
-        assert_eq!(receipt.compare(&receipt), Standing::Known);
+        assert_eq!(receipt.compare(&receipt), Relation::Known);
     }
     if let Ok(proof) = ForkProof::decode(bytes) {
         assert_eq!(proof.encode(), bytes);

@@ -219,6 +219,7 @@ impl Entry {
     }
 
     /// The hold that it ends.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) const fn ends(&self) -> Option<Id> {
         match &self.action {
             Action::Post { hold, .. } | Action::Void { hold } => Some(*hold),

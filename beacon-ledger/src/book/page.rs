@@ -54,6 +54,7 @@ pub enum HoldState {
 }
 
 impl HoldState {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         [Self::Pending, Self::Posted, Self::Voided, Self::Expired]
             .into_iter()
