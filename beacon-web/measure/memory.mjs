@@ -20,8 +20,8 @@ const EVERY_MS = 5000;
 const LIMITS = { heap: 0.1, worker: 0.1, wasm: 0.1, process: 0.6 };
 const NAMES = { heap: 'heap of the page', worker: 'heap of the worker', wasm: 'WebAssembly', process: 'process, shared with no other' };
 
-/** Bytes in use by JavaScript, after what is garbage has been collected. */
-async function heap(session, send = (method, params) => session.send(method, params)) {
+/** Bytes in use by JavaScript, after what is garbage has been collected. @param {(method: string) => Promise<any>} send */
+async function heap(send) {
   await send('HeapProfiler.collectGarbage');
   return (await send('Runtime.getHeapUsage')).usedSize;
 }
@@ -72,7 +72,7 @@ await measure(where, async on => {
     const minute = (Date.now() - begun) / 60_000;
     if (!counted && minute >= where.settle) [counted, first] = [true, await subject.page.evaluate(look)];
     const sample = {
-      minute, heap: await heap(session), worker: await heap(session, worker), wasm: await wasm(), process: privateBytes(subject.pid),
+      minute, heap: await heap(method => session.send(method)), worker: await heap(worker), wasm: await wasm(), process: privateBytes(subject.pid),
     };
     for (const key of Object.keys(LIMITS)) sample[key] /= 1e6;
     if (counted) samples.push(sample);
