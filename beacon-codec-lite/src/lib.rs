@@ -34,4 +34,4 @@ pub use feed::QUEUE_MAX;
 pub use file_sink::FileSink;
 pub use mp4_file::Mp4File;
 pub use null_sink::{Counts, NullSink};
-pub use test_pattern::{TestPattern, TestPatternOptions};
+pub use test_pattern::{Rendition, TestPattern, TestPatternOptions};

@@ -17,6 +17,10 @@ use std::time::Duration;
 const VIDEO_TIMESCALE: u32 = 90_000;
 const VIDEO: u8 = 0;
 const AUDIO: u8 = 1;
+/// Tracks of further pictures count from here.
+const FURTHER: u8 = 2;
+/// Further pictures at most.
+const FURTHER_MAX: usize = 4;
 /// How far sound may fall behind before packets are left out, as after a suspended laptop.
 const LATE_MAX: Duration = Duration::from_millis(500);
 /// Frames between keyframes that the encoder would set of its own accord: never, in effect.
@@ -40,6 +44,42 @@ pub struct TestPatternOptions {
     pub audio_bitrate: Option<u32>,
     /// Running time after which the pattern ends; `None` is never.
     pub duration: Option<Duration>,
+    /// The same picture in other sizes, up to four, each a track of its own: a ladder that viewers
+    /// choose from.
+    pub further: Vec<Rendition>,
+}
+
+/// One size of the picture; the ranges are those of [`TestPatternOptions`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Rendition {
+    /// Width in pixels.
+    pub width: u16,
+    /// Height in pixels.
+    pub height: u16,
+    /// Bits per second.
+    pub bitrate: u32,
+}
+
+impl Rendition {
+    fn check(&self) -> Result<(), SourceError> {
+        let even = self.width.is_multiple_of(2) && self.height.is_multiple_of(2);
+        let rules = [
+            (even && (176..=3840).contains(&self.width), "width must be even, 176 to 3840"),
+            (even && (96..=2160).contains(&self.height), "height must be even, 96 to 2160"),
+            (
+                (50_000..=50_000_000).contains(&self.bitrate),
+                "video_bitrate must be 50 kbit/s to 50 Mbit/s",
+            ),
+        ];
+        keep_to(&rules)
+    }
+}
+
+fn keep_to(rules: &[(bool, &str)]) -> Result<(), SourceError> {
+    match rules.iter().find(|(ok, _)| !ok) {
+        Some((_, rule)) => Err(SourceError::new(format!("test pattern: {rule}"))),
+        None => Ok(()),
+    }
 }
 
 impl Default for TestPatternOptions {
@@ -54,21 +94,17 @@ impl Default for TestPatternOptions {
             group: Duration::from_secs(2),
             audio_bitrate: Some(64_000),
             duration: None,
+            further: Vec::new(),
         }
     }
 }
 
 impl TestPatternOptions {
     fn check(&self) -> Result<(), SourceError> {
-        let even = self.width.is_multiple_of(2) && self.height.is_multiple_of(2);
+        self.renditions().try_for_each(|rendition| rendition.check())?;
         let rules = [
-            (even && (176..=3840).contains(&self.width), "width must be even, 176 to 3840"),
-            (even && (96..=2160).contains(&self.height), "height must be even, 96 to 2160"),
             ((1..=120).contains(&self.fps), "fps must be 1 to 120"),
-            (
-                (50_000..=50_000_000).contains(&self.video_bitrate),
-                "video_bitrate must be 50 kbit/s to 50 Mbit/s",
-            ),
+            (self.further.len() <= FURTHER_MAX, "there are at most 4 further pictures"),
             (
                 (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&self.group),
                 "group must be 100 ms to 60 s",
@@ -78,10 +114,13 @@ impl TestPatternOptions {
                 "audio_bitrate must be 6 to 510 kbit/s",
             ),
         ];
-        match rules.iter().find(|(ok, _)| !ok) {
-            Some((_, rule)) => Err(SourceError::new(format!("test pattern: {rule}"))),
-            None => Ok(()),
-        }
+        keep_to(&rules)
+    }
+
+    /// All sizes of the picture, the main one first.
+    fn renditions(&self) -> impl Iterator<Item = Rendition> + '_ {
+        let (width, height, bitrate) = (self.width, self.height, self.video_bitrate);
+        core::iter::once(Rendition { width, height, bitrate }).chain(self.further.iter().copied())
     }
 
     /// Running time of a frame.
@@ -146,30 +185,80 @@ impl Source for TestPattern {
 
 struct Run {
     options: TestPatternOptions,
-    picture: Picture,
-    encoder: Encoder,
+    videos: Vec<Video>,
     tone: Option<Tone>,
-    config: Option<Bytes>,
     last: Option<u64>,
 }
 
-impl Run {
-    fn new(options: TestPatternOptions) -> Result<Self, SourceError> {
-        let (width, height) = (usize::from(options.width), usize::from(options.height));
+/// One size of the picture, as it is encoded.
+struct Video {
+    track: TrackId,
+    rendition: Rendition,
+    picture: Picture,
+    encoder: Encoder,
+    config: Option<Bytes>,
+}
+
+impl Video {
+    fn new(track: TrackId, rendition: Rendition, fps: u32) -> Result<Self, SourceError> {
+        let (width, height) = (usize::from(rendition.width), usize::from(rendition.height));
         let mut config = EncoderConfig::baseline(width, height);
         config.preset = Preset::Balanced;
         config.gop_size = ENCODER_GROUP;
-        config.bitrate = options.video_bitrate;
-        config.framerate = options.fps as f32;
-        config.level_idc = level(&options);
+        config.bitrate = rendition.bitrate;
+        config.framerate = fps as f32;
+        config.level_idc = level(&rendition, fps);
         // Both would add pictures of delay or keyframes of the encoder's own choice.
         config.mbtree = false;
         config.scenecut = 0;
         let encoder = Encoder::new(config)
             .map_err(|error| SourceError::new(format!("the H.264 encoder refuses: {error}")))?;
-        let tone = options.audio_bitrate.map(Tone::new).transpose()?;
         let picture = Picture::new(width, height);
-        Ok(Self { options, picture, encoder, tone, config: None, last: None })
+        Ok(Self { track, rendition, picture, encoder, config: None })
+    }
+
+    fn encode(&mut self, key: bool) -> Result<AccessUnit, SourceError> {
+        if key {
+            self.encoder.request_keyframe();
+        }
+        let (width, height) = (self.rendition.width.into(), self.rendition.height.into());
+        let (y, u, v) = self.picture.planes();
+        let planes = YuvPlanes { width, height, y, u, v, stride_y: width, stride_c: width / 2 };
+        let stream = self
+            .encoder
+            .encode_planes(&planes)
+            .map_err(|error| SourceError::new(format!("the H.264 encoder failed: {error}")))?;
+        let unit = AccessUnit::from_annex_b(&stream);
+        let broken = |what| SourceError::new(format!("the H.264 encoder gave {what}"));
+        if unit.keyframe != key {
+            return Err(broken("a keyframe where none was due, or none where one was"));
+        }
+        if unit.data.is_empty() || unit.data.len() > OBJECT_BYTES_MAX {
+            return Err(broken("a frame that is empty or too large; lower video_bitrate"));
+        }
+        Ok(unit)
+    }
+
+    /// The track, once the encoder has told its configuration.
+    fn describe(&self) -> Result<Track, SourceError> {
+        let Rendition { width, height, bitrate } = self.rendition;
+        let known = self.config.as_ref().and_then(|c| Some((c.clone(), h264::codec_string(c)?)));
+        let (config, codec) = known
+            .ok_or_else(|| SourceError::new("the H.264 encoder gave broken parameter sets"))?;
+        let (timescale, label) = (VIDEO_TIMESCALE, format!("{height}p"));
+        let kind = Kind::Video { width, height };
+        Ok(Track { id: self.track, kind, codec, config, timescale, bitrate, label })
+    }
+}
+
+impl Run {
+    fn new(options: TestPatternOptions) -> Result<Self, SourceError> {
+        let tone = options.audio_bitrate.map(Tone::new).transpose()?;
+        let ids = core::iter::once(VIDEO).chain(FURTHER..);
+        let videos = options.renditions().zip(ids);
+        let videos = videos.map(|(rendition, id)| Video::new(track_id(id), rendition, options.fps));
+        let videos = videos.collect::<Result<_, _>>()?;
+        Ok(Self { options, videos, tone, last: None })
     }
 
     fn run(mut self, outlet: &mut Outlet) -> Result<(), Stop> {
@@ -199,68 +288,44 @@ impl Run {
 
     fn show(&mut self, outlet: &Outlet, frame: u64) -> Result<(), Stop> {
         let captured = outlet.unix(outlet.now());
-        self.picture.draw(frame, captured);
         let key = self
             .last
             .is_none_or(|last| self.options.group_of(last) != self.options.group_of(frame));
-        let unit = self.encode(key)?;
+        let (mut units, mut news) = (Vec::with_capacity(self.videos.len()), false);
+        for video in &mut self.videos {
+            video.picture.draw(frame, captured);
+            let unit = video.encode(key)?;
+            news |= unit.config.is_some() && video.config != unit.config;
+            if unit.config.is_some() {
+                video.config.clone_from(&unit.config);
+            }
+            units.push((video.track, unit.data));
+        }
         self.last = Some(frame);
-        if let Some(config) = unit.config
-            && self.config.as_ref() != Some(&config)
-        {
-            outlet.send(Media::Tracks(self.tracks(&config)?))?;
-            self.config = Some(config);
+        if news {
+            outlet.send(Media::Tracks(self.tracks()?))?;
         }
         let dts = self.options.ticks(frame);
         let duration = self.options.ticks(frame + 1) - dts;
-        outlet.send(Media::Object(Object {
-            track: track_id(VIDEO),
-            dts,
-            cts: 0,
-            duration: u32::try_from(duration).unwrap_or(VIDEO_TIMESCALE),
-            keyframe: key,
-            layer: 0,
-            captured,
-            data: unit.data,
-        }))
+        for (track, data) in units {
+            outlet.send(Media::Object(Object {
+                track,
+                dts,
+                cts: 0,
+                duration: u32::try_from(duration).unwrap_or(VIDEO_TIMESCALE),
+                keyframe: key,
+                layer: 0,
+                captured,
+                data,
+            }))?;
+        }
+        Ok(())
     }
 
-    fn encode(&mut self, key: bool) -> Result<AccessUnit, SourceError> {
-        if key {
-            self.encoder.request_keyframe();
-        }
-        let (width, height) = (self.options.width.into(), self.options.height.into());
-        let (y, u, v) = self.picture.planes();
-        let planes = YuvPlanes { width, height, y, u, v, stride_y: width, stride_c: width / 2 };
-        let stream = self
-            .encoder
-            .encode_planes(&planes)
-            .map_err(|error| SourceError::new(format!("the H.264 encoder failed: {error}")))?;
-        let unit = AccessUnit::from_annex_b(&stream);
-        let broken = |what| SourceError::new(format!("the H.264 encoder gave {what}"));
-        if unit.keyframe != key {
-            return Err(broken("a keyframe where none was due, or none where one was"));
-        }
-        if unit.data.is_empty() || unit.data.len() > OBJECT_BYTES_MAX {
-            return Err(broken("a frame that is empty or too large; lower video_bitrate"));
-        }
-        Ok(unit)
-    }
-
-    fn tracks(&self, config: &Bytes) -> Result<Vec<Track>, SourceError> {
-        let options = &self.options;
-        let codec = h264::codec_string(config)
-            .ok_or_else(|| SourceError::new("the H.264 encoder gave broken parameter sets"))?;
-        let mut tracks = vec![Track {
-            id: track_id(VIDEO),
-            kind: Kind::Video { width: options.width, height: options.height },
-            codec,
-            config: config.clone(),
-            timescale: VIDEO_TIMESCALE,
-            bitrate: options.video_bitrate,
-            label: format!("{}p", options.height),
-        }];
-        tracks.extend(options.audio_bitrate.map(|rate| Tone::track(track_id(AUDIO), rate)));
+    fn tracks(&self) -> Result<Vec<Track>, SourceError> {
+        let mut tracks =
+            self.videos.iter().map(Video::describe).collect::<Result<Vec<Track>, _>>()?;
+        tracks.extend(self.options.audio_bitrate.map(|rate| Tone::track(track_id(AUDIO), rate)));
         Ok(tracks)
     }
 
@@ -287,9 +352,9 @@ fn track_id(number: u8) -> TrackId {
 }
 
 /// The lowest level that allows size and rate (ITU-T H.264 table A-1), times ten.
-fn level(options: &TestPatternOptions) -> u8 {
-    let blocks = u32::from(options.width.div_ceil(16)) * u32::from(options.height.div_ceil(16));
-    let per_second = blocks * options.fps;
+fn level(size: &Rendition, fps: u32) -> u8 {
+    let blocks = u32::from(size.width.div_ceil(16)) * u32::from(size.height.div_ceil(16));
+    let per_second = blocks * fps;
     // Level, macroblocks of a frame, macroblocks per second, bits per second (baseline).
     let table = [
         (30, 1620, 40_500, 10_000_000),
@@ -301,7 +366,7 @@ fn level(options: &TestPatternOptions) -> u8 {
         (52, 36_864, 2_073_600, 240_000_000),
     ];
     let fits = |row: &&(u8, u32, u32, u32)| {
-        blocks <= row.1 && per_second <= row.2 && options.video_bitrate <= row.3
+        blocks <= row.1 && per_second <= row.2 && size.bitrate <= row.3
     };
     table.iter().find(fits).map_or(62, |row| row.0)
 }
@@ -341,9 +406,7 @@ mod tests {
 
     #[test]
     fn levels_allow_what_is_asked() {
-        let with = |width, height, fps| {
-            level(&TestPatternOptions { width, height, fps, ..Default::default() })
-        };
+        let with = |width, height, fps| level(&Rendition { width, height, bitrate: 800_000 }, fps);
         assert_eq!(with(640, 360, 30), 30);
         assert_eq!(with(1280, 720, 30), 31);
         assert_eq!(with(1920, 1080, 30), 40);
@@ -354,6 +417,13 @@ mod tests {
     fn options_out_of_range_are_named() {
         let odd = TestPatternOptions { width: 641, ..Default::default() };
         assert!(TestPattern::new(odd).unwrap_err().to_string().contains("width must be even"));
+        let further = |height, count| {
+            let further = vec![Rendition { width: 320, height, bitrate: 200_000 }; count];
+            let options = TestPatternOptions { further, ..Default::default() };
+            TestPattern::new(options).unwrap_err().to_string()
+        };
+        assert!(further(90, 1).contains("height"));
+        assert!(further(180, 5).contains("at most 4"));
         let still = TestPatternOptions { fps: 0, ..Default::default() };
         assert!(TestPattern::new(still).unwrap_err().to_string().contains("fps"));
     }

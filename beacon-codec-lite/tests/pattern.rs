@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use beacon_codec_lite::pattern::{read_strip, strip_millis};
-use beacon_codec_lite::{QUEUE_MAX, TestPattern, TestPatternOptions};
+use beacon_codec_lite::{QUEUE_MAX, Rendition, TestPattern, TestPatternOptions};
 use beacon_mux::h264;
 use beacon_sdk::Source;
 use beacon_sdk::media::{Kind, Media, Object, Track};
@@ -79,14 +79,32 @@ async fn every_size_survives_the_encoder() {
             video_bitrate,
             fps: 15,
             audio_bitrate: None,
-            duration: None,
             group: Duration::from_millis(200),
+            ..Default::default()
         };
         let mut source = TestPattern::new(options).unwrap();
         let (tracks, objects) = collect(&mut source, 1000).await;
         assert_eq!(tracks.len(), 1);
         assert!(decode(&tracks[0], &objects) >= 3, "{width}x{height}");
     }
+}
+
+#[tokio::test]
+async fn a_ladder_has_the_same_times_and_keyframes_in_every_size() {
+    let further = vec![Rendition { width: 320, height: 180, bitrate: 200_000 }];
+    let group = Duration::from_millis(500);
+    let options = TestPatternOptions { further, group, ..Default::default() };
+    let (tracks, objects) = collect(&mut TestPattern::new(options).unwrap(), 1500).await;
+    let heights: Vec<u16> = tracks.iter().map(Track::height).collect();
+    assert_eq!(heights, [360, 180, 0]);
+    let times = |at: usize| -> Vec<(u64, bool)> {
+        let of = objects.iter().filter(|object| object.track == tracks[at].id);
+        of.map(|object| (object.dts, object.keyframe)).collect()
+    };
+    let both = times(0).len().min(times(1).len());
+    assert!(both > 10);
+    assert_eq!(times(0)[..both], times(1)[..both]);
+    assert!(decode(&tracks[0], &objects) > 10 && decode(&tracks[1], &objects) > 10);
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/capture.js", "capture.js", SCRIPT),
     ("/codec.js", "codec.js", SCRIPT),
     ("/encode.js", "encode.js", SCRIPT),
+    ("/rung.js", "rung.js", SCRIPT),
     ("/pattern.js", "pattern.js", SCRIPT),
     ("/tap.js", "tap.js", SCRIPT),
     ("/decode.js", "decode.js", SCRIPT),

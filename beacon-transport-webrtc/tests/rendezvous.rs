@@ -143,6 +143,27 @@ async fn a_refusal_is_an_error_that_stays() {
 }
 
 #[tokio::test]
+async fn a_server_of_another_version_is_told_as_such() {
+    use tokio_tungstenite::tungstenite::{Message, accept};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut socket = accept(listener.accept().unwrap().0).unwrap();
+        assert!(socket.read().unwrap().to_text().unwrap().contains(r#""version":1"#));
+        let said = "protocol version 1 is not spoken here: use version 2";
+        let refusal =
+            format!(r#"{{"type":"error","code":"version","message":"{said}","fatal":true}}"#);
+        socket.send(Message::text(refusal)).unwrap();
+    });
+    let mut client = SignalClient::new(&format!("ws://{addr}")).unwrap();
+    client.join(join(1, false));
+    let error = next(&mut client).await.unwrap_err();
+    assert!(matches!(&error, RendezvousError::Version(said) if said.contains("version 2")));
+    assert!(error.to_string().contains("update the older"), "{error}");
+    server.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_newer_client_of_the_same_peer_ends_the_older() {
     let mut server = signal();
     server.start(Config::default()).await;

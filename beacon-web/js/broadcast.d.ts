@@ -20,6 +20,9 @@ export interface BroadcastOptions {
   microphone?: boolean;
   /** '720p' unless told: 0.7, 2.5 and 4.5 Mbit/s, 30 pictures per second. */
   quality?: Quality;
+  /** Publishes a smaller picture too, once the device has kept up with the large one for some seconds: 360p beside 720p and
+   * 1080p, 180p beside 360p. Viewers take the one that arrives in time. */
+  ladder?: boolean;
   /** Shows the person what is sent. */
   preview?: HTMLVideoElement;
   /** What is captured already: it goes on when the broadcast ends. */
@@ -75,7 +78,7 @@ export interface Broadcast {
   /** Bits per second that leave. */
   readonly rate: number;
   /** What is encoded: pixels, and pictures per second. Null before it is known. */
-  readonly picture: { width: number; height: number; rate: number } | null;
+  readonly picture: { width: number; height: number; rate: number; sizes?: number[] } | null;
   /** Calls `listener` until the returned function is called. */
   on<K extends keyof BroadcastEvents>(name: K, listener: (detail: BroadcastEvents[K]) => void): () => void;
   /** Another source from now on. Rejects with a CaptureError, and what was sent before goes on. */

@@ -74,7 +74,7 @@ class Broadcast {
     const [first, last] = [this.#past[0], this.#past.at(-1)];
     if (!first || !last || last.at === first.at) return null;
     const frames = this.#past.slice(1).reduce((sum, { encoder }) => sum + encoder.frames, 0);
-    return { width: last.encoder.width, height: last.encoder.height, rate: frames * 1000 / (last.at - first.at) };
+    return { sizes: last.encoder.sizes, width: last.encoder.width, height: last.encoder.height, rate: frames * 1000 / (last.at - first.at) };
   }
 
   on(name, listener) {
@@ -116,7 +116,7 @@ class Broadcast {
   }
 
   async #start() {
-    const { name, signal, profile, maxLinks, upload, quality, identity, source, microphone, iceServers, report } = this.#options;
+    const { name, signal, profile, maxLinks, upload, quality, ladder, identity, source, microphone, iceServers, report } = this.#options;
     const { title, category, tags } = this.#options;
     const missing = [...support().relay ? [] : support().missing, ...globalThis.VideoEncoder && globalThis.AudioEncoder ? [] : ['WebCodecs']];
     if (missing.length)
@@ -131,7 +131,7 @@ class Broadcast {
     const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload === 'off' ? 'auto' : upload)]);
     if (this.#phase !== 'starting') return;
     // Metered or not: who broadcasts sends.
-    const options = { name, signal: signal || signalOf(location), profile, maxLinks, quality, identity, report, title, category, tags, uploadBps: uploadBps || undefined };
+    const options = { name, signal: signal || signalOf(location), profile, maxLinks, quality, ladder, identity, report, title, category, tags, uploadBps: uploadBps || undefined };
     const peer = new Peer(module, { type: 'broadcast', options }, {
       iceServers,
       take: data => peer === this.#peer && this.#take(data),

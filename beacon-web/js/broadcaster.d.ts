@@ -2,7 +2,7 @@ import type { Broadcast, BroadcastState, SourceName } from './broadcast.js';
 import type { Stats } from './index.js';
 
 /**
- * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" profile="live" max-links="8">`
+ * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" ladder profile="live" max-links="8">`
  *
  * The person chooses camera, screen or test picture, microphone and quality, sees what is sent, and goes live. Without `name`
  * they are asked for one. Events: `statechange`, `stats`, `peerevent`, with the value in `detail`. Parts: `stage`, `video`,

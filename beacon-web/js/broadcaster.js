@@ -1,4 +1,4 @@
-// <beacon-broadcaster name="launch" signal="wss://…" source="camera|screen|pattern" quality="720p" profile="live"
+// <beacon-broadcaster name="launch" signal="wss://…" source="camera|screen|pattern" quality="720p" ladder profile="live"
 //                     heading="Night launch" category="Space" tags="rocket, live">
 import { Capture, broadcast } from './broadcast.js';
 import { VIDEO } from './codec.js';
@@ -80,7 +80,7 @@ export class BeaconBroadcaster extends HTMLElement {
     const signal = this.getAttribute('signal') || undefined, profile = this.getAttribute('profile') || undefined;
     const maxLinks = Number(this.getAttribute('max-links')) || undefined;
     this.#trouble = null;
-    this.#broadcast = broadcast({ name, signal, profile, maxLinks, ...this.#words(), quality: this.#at('quality').value, capture: this.#capture });
+    this.#broadcast = broadcast({ name, signal, profile, maxLinks, ...this.#words(), quality: this.#at('quality').value, ladder: this.hasAttribute('ladder'), capture: this.#capture });
     this.#broadcast.on('change', () => this.#show());
     this.#broadcast.on('state', state => this.#tell('statechange', state));
     this.#broadcast.on('stats', stats => this.#tell('stats', stats));
@@ -184,7 +184,7 @@ export class BeaconBroadcaster extends HTMLElement {
     this.#put('facts', live && broadcast?.stats ? [
       peers === 1 ? '1 viewer is served directly' : `${peers} viewers are served directly`,
       `${(broadcast.rate / 1e6).toFixed(1)} Mbit/s up`,
-      picture && `${picture.width} × ${picture.height}, ${Math.round(picture.rate)} per second`,
+      picture && `${picture.width} × ${picture.height}, ${Math.round(picture.rate)} per second${picture.sizes?.length > 1 ? `, and ${picture.sizes[1]}p` : ''}`,
     ].filter(Boolean).join(' · ') : '');
   }
 

@@ -11,6 +11,13 @@ export const VIDEO = {
   },
 };
 
+/** The smaller picture of a ladder, by the quality of the large one. */
+export const SMALLER = {
+  '360p': { height: 180, bitrate: 200_000 },
+  '720p': VIDEO.sizes['360p'],
+  '1080p': VIDEO.sizes['360p'],
+};
+
 /** What MP4 and all players take, the most common decoder first. VP9 is for browsers without an H.264 encoder. */
 const FAMILIES = [
   { codec: height => height > 720 ? 'avc1.42E028' : 'avc1.42E01F', more: { avc: { format: 'avc' } } },
@@ -19,10 +26,9 @@ const FAMILIES = [
 
 /**
  * The first configuration that this browser encodes, of pictures of that shape (width / height).
- * @param {number} shape @param {import('./broadcast.js').Quality} quality @returns {Promise<VideoEncoderConfig>}
+ * @param {number} shape @param {{height: number, bitrate: number}} size @returns {Promise<VideoEncoderConfig>}
  */
-export async function codecFor(shape, quality) {
-  const { height: most, bitrate } = VIDEO.sizes[quality];
+export async function codecFor(shape, { height: most, bitrate }) {
   // A tall picture, such as a phone's, has its longer side where a wide one has its width.
   const height = even(Math.min(most, most * 16 / 9 / shape)), width = even(height * shape);
   for (const { codec, more } of FAMILIES) {

@@ -2,14 +2,14 @@
 //                profile="live|low-latency" latency="2" upload="auto|off|KBIT">
 import { watch } from './index.js';
 import { style } from './style.js';
-import { CHOICES, VIEW, icon } from './view.js';
+import { CHOICES, VIEW, icon, radios } from './view.js';
 
 /** The controls fade after so long without a touch. */
 const FADE_MS = 3000;
 /** What a person chose, kept by the browser. */
 const AGREED = 'beacon-consent', GIVE = 'beacon-give';
-/** The tallest picture that saves data. */
-const SAVER_HEIGHT = 360;
+/** The tallest picture that saves data: the smallest there is, whatever it is. */
+const SAVER_HEIGHT = 1;
 
 /** Storage may be forbidden; then every visit is the first. */
 const kept = {
@@ -28,6 +28,8 @@ export class BeaconPlayer extends HTMLElement {
   #give = '';
   /** What the person chose in the menu; it goes before the attribute. */
   #profile = '';
+  /** @type {'auto' | number} */
+  #rendition = 'auto';
   #due = false;
 
   constructor() {
@@ -134,7 +136,7 @@ export class BeaconPlayer extends HTMLElement {
     const signal = this.getAttribute('signal') || undefined;
     const profile = this.#profile || this.getAttribute('profile') || undefined;
     const maxLinks = Number(this.getAttribute('max-links')) || undefined;
-    this.#watch = watch({ src, signal, latency, profile, maxLinks, video: this.#video, ...this.#limits() });
+    this.#watch = watch({ src, signal, latency, profile, maxLinks, video: this.#video, rendition: this.#rendition, ...this.#limits() });
     this.#watch.on('change', () => this.#show());
     this.#watch.on('state', state => this.#tell('statechange', state));
     this.#watch.on('stats', stats => this.#tell('stats', stats));
@@ -154,9 +156,9 @@ export class BeaconPlayer extends HTMLElement {
 
   #limits() {
     if (this.#give === 'saver') return { upload: /** @type {const} */ ('off'), maxHeight: SAVER_HEIGHT };
-    if (this.#give === 'off') return { upload: /** @type {const} */ ('off'), maxHeight: undefined };
+    if (this.#give === 'off') return { upload: /** @type {const} */ ('off'), maxHeight: null };
     const { upload } = this;
-    return { upload: upload === 'off' ? /** @type {const} */ ('auto') : upload, maxHeight: undefined };
+    return { upload: upload === 'off' ? /** @type {const} */ ('auto') : upload, maxHeight: null };
   }
 
   #choose(give) {
@@ -170,6 +172,11 @@ export class BeaconPlayer extends HTMLElement {
   /** @param {HTMLInputElement} input */
   #chosen({ name, value }) {
     if (name === 'give') return this.#choose(value);
+    if (name === 'rendition') {
+      this.#rendition = value === 'auto' ? 'auto' : Number(value);
+      this.#watch?.setRendition(this.#rendition);
+      return this.#show();
+    }
     this.#profile = value;
     this.#watch?.setProfile(value);
     this.#show();
@@ -179,7 +186,7 @@ export class BeaconPlayer extends HTMLElement {
 
   #show() {
     const watch = this.#watch, state = watch?.state, video = this.#video;
-    this.#at('controls').hidden = !watch || !this.hasAttribute('controls');
+    this.#at('controls').hidden = !watch || state?.name === 'refused' || !this.hasAttribute('controls');
     this.#at('notice').hidden = !state?.headline;
     this.#at('spinner').hidden = !state?.busy;
     this.#put('headline', state?.headline);
@@ -209,9 +216,33 @@ export class BeaconPlayer extends HTMLElement {
 
   #showMenu() {
     const profile = this.#watch?.profile === 'live' ? 'live' : 'low-latency';
-    for (const input of this.#inputs()) input.checked = input.value === (input.name === 'give' ? this.#give : profile);
+    this.#listRenditions();
+    const chosen = { give: this.#give, profile, rendition: String(this.#rendition) };
+    for (const input of this.#inputs()) input.checked = input.value === chosen[input.name];
     const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
-    this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. A change connects anew.`);
+    this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. Another delay connects anew.`);
+  }
+
+  /** The pictures there are, where there is a choice. */
+  #listRenditions() {
+    const watch = this.#watch, list = watch?.renditions ?? [], shown = watch?.tracks.find(track => track.kind === 'video');
+    this.#at('sizes').hidden = list.length < 2;
+    const auto = shown && this.#rendition === 'auto' ? `${label(shown)} now. ` : '';
+    const entries = [
+      { value: 'auto', label: 'Automatic', cost: `${auto}The largest that arrives in time.` },
+      ...list.map(track => ({
+        value: String(track.height), label: label(track),
+        cost: [track.bitrate ? `${(track.bitrate / 1e6).toFixed(1)} Mbit/s` : '', track.id === shown?.id ? 'shown now' : ''].filter(Boolean).join(', '),
+      })),
+    ];
+    const html = radios('rendition', entries.map(entry => ({ ...entry, label: escaped(entry.label) })));
+    const box = this.#at('renditions');
+    if (box.dataset.list === html) return;
+    // What has the keys keeps them.
+    const focused = /** @type {any} */ (this.#root.activeElement)?.closest?.('#renditions')?.querySelector(':focus')?.value;
+    box.dataset.list = html;
+    box.innerHTML = html;
+    if (focused) box.querySelector(`[value="${focused}"]`)?.focus();
   }
 
   #put(id, text = '') {
@@ -323,6 +354,16 @@ export class BeaconPlayer extends HTMLElement {
 
 function behind({ live, behind }) {
   return live || behind === null || behind < 1 ? '' : `−${behind.toFixed(0)} s`;
+}
+
+/** What a picture is called. @param {import('./index.js').Track} track */
+function label({ name, height = 0 }) {
+  return name || `${height}p`;
+}
+
+/** Labels are the broadcaster's words. @param {string} text */
+function escaped(text) {
+  return text.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`);
 }
 
 function megabytes(bytes) {

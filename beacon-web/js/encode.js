@@ -1,12 +1,19 @@
 // Pictures and sound into encoded objects, in the engine's worker: a hidden tab does not slow it.
 import { draw } from './pattern.js';
-import { VIDEO, codecFor, record } from './codec.js';
+import { SMALLER, VIDEO } from './codec.js';
+import { Rung } from './rung.js';
 
 const FRAME_MS = 1000 / VIDEO.rate;
 /** A still screen gives no pictures: the last one is said again after so long, so that whoever comes sees something. */
 const REPEAT_MS = 200;
 /** Pictures in the encoder; when there are more, the next is left out rather than late. */
 const QUEUE_MAX = 3;
+/** The smaller picture comes once the device has kept up with the large one for so long. */
+const CALM_MS = 3000;
+/** The track of the sound, and of the smaller picture. */
+const SOUND = 1, SMALL = 2;
+/** Objects that wait until it is known what all encoders make, at most. */
+const HELD_MAX = 64;
 /** From keyframe to keyframe, in microseconds: where viewers join, and go on after a loss. */
 const GROUP_US = { 'live': 2_000_000, 'low-latency': 500_000, 'ephemeral': 500_000 };
 /** Bits per second. */
@@ -39,15 +46,18 @@ export class Studio {
   /** Where objects go, once there is a broadcast. @type {{write: (object: any) => boolean, setTracks: (tracks: any[]) => void} | null} */
   #peer = null;
   #start = now();
-  /** @type {VideoEncoder | null} */
-  #encoder = null;
+  /** The pictures, the large one first. */
+  #rungs;
+  #ladder;
+  #calmSince = performance.now();
+  /** What was announced last, as JSON. */
+  #announced = '';
+  /** What waits until all can be announced. @type {any[]} */
+  #held = [];
   /** @type {AudioEncoder | null} */
   #sound = null;
-  /** @type {any} */
-  #track = null;
   /** Of the pictures that the encoder is set to, width / height. */
   #shape = 0;
-  #size = { width: 0, height: 0 };
   /** The last keyframe, as a pts; and one is wanted before its time. */
   #keyAt = -Infinity;
   #wanted = true;
@@ -59,7 +69,6 @@ export class Studio {
   /** Ends the source that runs. */
   #stop = () => {};
   #samples = { clock: new Clock(), next: 0 };
-  #canvas = new OffscreenCanvas(2, 2);
   #clock = new Clock();
   #closed = false;
   #counts = { frames: 0, left: 0, refused: 0 };
@@ -67,25 +76,37 @@ export class Studio {
 
   /**
    * `tell` is given {type: 'tracks', tracks}, once at the start, and {type: 'refused', reason, cure}.
-   * @param {{profile?: string, quality: import('./broadcast.js').Quality, tell: (message: any) => void}} options
+   * @param {{profile?: string, quality: import('./broadcast.js').Quality, ladder?: boolean, tell: (message: any) => void}} options
    */
-  constructor({ profile = 'live', quality, tell }) {
+  constructor({ profile = 'live', quality, ladder = false, tell }) {
     this.#profile = profile;
     this.#quality = quality;
     this.#tell = tell;
+    this.#ladder = ladder;
+    this.#rungs = [this.#rung(0, VIDEO.sizes[quality])];
     this.#timer = setInterval(() => this.#repeat(), REPEAT_MS / 2);
   }
 
   /** Objects go to `peer` from now on. @param {any} peer */
   publish(peer) {
     this.#peer = peer;
+    this.#release();
+  }
+
+  /** @param {number} id @param {{height: number, bitrate: number}} size */
+  #rung(id, size) {
+    return new Rung(id, size, {
+      out: object => this.#encoded(object),
+      failed: reason => this.#tell({ type: 'refused', reason: `The video encoder failed: ${reason}.`, cure: 'Choose a lower quality and start again.' }),
+    });
   }
 
   /** Pictures encoded, left out because the encoder was behind, and refused by the engine; since the last call. */
   counts() {
     const counts = this.#counts;
     this.#counts = { frames: 0, left: 0, refused: 0 };
-    return { ...counts, ...this.#size };
+    const [{ width, height }] = this.#rungs;
+    return { ...counts, width, height, sizes: this.#rungs.filter(rung => rung.track).map(rung => rung.height) };
   }
 
   /** @param {import('./broadcast.js').Quality} quality */
@@ -119,7 +140,8 @@ export class Studio {
     this.#stop();
     this.#still?.close();
     this.#still = null;
-    for (const encoder of [this.#encoder, this.#sound]) if (encoder && encoder.state !== 'closed') encoder.close();
+    for (const rung of this.#rungs) rung.close();
+    if (this.#sound && this.#sound.state !== 'closed') this.#sound.close();
   }
 
   // Pictures.
@@ -184,10 +206,11 @@ export class Studio {
     const shape = still.displayWidth / still.displayHeight, other = Math.abs(this.#shape / shape - 1) > SHAPE;
     // Not soon after a keyframe: each costs as much as several pictures.
     if (other && !this.#changing && since > group / 2) this.#change(shape);
-    const encoder = this.#encoder;
-    if (!encoder || encoder.state !== 'configured') return;
-    if (encoder.encodeQueueSize > QUEUE_MAX) {
+    const [large, ...others] = this.#rungs;
+    if (!large.ready) return;
+    if (large.waiting > QUEUE_MAX) {
       this.#counts.left += 1;
+      this.#calmSince = performance.now();
       return;
     }
     const keyFrame = !other && !this.#changing && (this.#wanted || since >= group - FRAME_MS * 500);
@@ -196,29 +219,36 @@ export class Studio {
       this.#keyAt = pts;
       this.#wanted = false;
     }
-    const frame = this.#sized(still, pts);
-    encoder.encode(frame, { keyFrame });
-    frame.close();
+    large.encode(still, pts, keyFrame);
+    // On a device that is behind the smaller picture has fewer frames, and all of its keyframes.
+    for (const rung of others) if (rung.ready && (keyFrame || !rung.waiting)) rung.encode(still, pts, keyFrame);
     this.#counts.frames += 1;
+    if (this.#ladder && !others.length && !this.#changing && performance.now() - this.#calmSince > CALM_MS) this.#climb(shape);
   }
 
-  /** The picture at its size and time, whole and in the middle. @param {VideoFrame} frame @param {number} timestamp */
-  #sized(frame, timestamp) {
-    const { width, height } = this.#size, { displayWidth: wide, displayHeight: high } = frame;
-    if (wide === width && high === height) return new VideoFrame(frame, { timestamp });
-    const canvas = this.#canvas, scale = Math.min(width / wide, height / high), [w, h] = [wide * scale, high * scale];
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false, willReadFrequently: true }));
-    if (Math.abs(w - width) > 2 || Math.abs(h - height) > 2) context.clearRect(0, 0, width, height);
-    context.drawImage(frame, (width - w) / 2, (height - h) / 2, w, h);
-    return new VideoFrame(canvas, { timestamp });
+  /** Adds the smaller picture. @param {number} shape */
+  async #climb(shape) {
+    const rung = this.#rung(SMALL, SMALLER[this.#quality]);
+    this.#ladder = false;
+    try {
+      await rung.turn(shape);
+    } catch {
+      // One size is a broadcast too.
+      return;
+    }
+    if (this.#closed) return rung.close();
+    this.#rungs.push(rung);
+    this.#wanted = true;
   }
 
   /** Turns to pictures of this shape. @param {number} shape */
   async #change(shape) {
     this.#changing = true;
     try {
-      await this.#configure(shape);
+      await Promise.all(this.#rungs.map((rung, at) => rung.turn(shape, at ? SMALLER[this.#quality] : VIDEO.sizes[this.#quality])));
+      if (this.#closed) this.#rungs.forEach(rung => rung.close());
+      this.#shape = shape;
+      this.#wanted = true;
     } catch (error) {
       this.#tell({ type: 'refused', reason: error.message, cure: 'Choose another quality, or use a current browser.' });
     }
@@ -226,60 +256,39 @@ export class Studio {
     if (this.#still && !this.#closed) this.#encode(now());
   }
 
-  /** An encoder for pictures of this shape. @param {number} shape */
-  async #configure(shape) {
-    const config = await codecFor(shape, this.#quality);
-    if (this.#closed) return;
-    const before = this.#encoder;
-    this.#encoder = null;
-    // What is in it still goes out under the old configuration.
-    if (before?.state === 'configured') await before.flush().catch(() => {});
-    if (before && before.state !== 'closed') before.close();
-    if (this.#closed) return;
-    const encoder = new VideoEncoder({
-      output: (chunk, about) => encoder === this.#encoder || this.#encoder === null ? this.#encoded(chunk, about) : undefined,
-      error: error => {
-        if (encoder !== this.#encoder) return;
-        this.#tell({ type: 'refused', reason: `The video encoder failed: ${error.message}.`, cure: 'Choose a lower quality and start again.' });
-      },
-    });
-    encoder.configure(config);
-    this.#size = { width: config.width, height: config.height };
-    this.#shape = shape;
-    this.#wanted = true;
-    this.#encoder = encoder;
+  /** @param {any} object */
+  #encoded(object) {
+    this.#write({ ...object, captured: Math.round(this.#start + object.pts) });
   }
 
-  /** @param {EncodedVideoChunk} chunk @param {EncodedVideoChunkMetadata | undefined} about */
-  #encoded(chunk, about) {
-    const keyframe = chunk.type === 'key';
-    if (about?.decoderConfig) this.#announce(about.decoderConfig);
-    const data = new Uint8Array(chunk.byteLength);
-    chunk.copyTo(data);
-    this.#write({ track: 0, pts: chunk.timestamp, captured: Math.round(this.#start + chunk.timestamp), keyframe, data });
-  }
-
-  #announce(decoder) {
-    const { codec, config } = record(decoder);
-    const track = {
-      id: 0, kind: 'video', codec, config, ...this.#size, bitrate: VIDEO.sizes[this.#quality].bitrate, name: `${this.#size.height}p`,
-    };
-    const before = this.#track;
-    this.#track = track;
-    const same = before && ['codec', 'width', 'height', 'bitrate'].every(key => before[key] === track[key])
-      && String(before.config) === String(config);
-    if (same) return;
-    const tracks = [track, { id: 1, kind: 'audio', codec: 'opus', rate: 48_000, channels: 2, bitrate: SOUND_BITS, name: '' }];
-    if (!this.#peer) return this.#tell({ type: 'tracks', tracks });
-    try {
-      this.#peer.setTracks(tracks);
-    } catch { /* it has ended, and says so itself */ }
+  /** Says what there is, once every encoder has said what it makes; then what waited for that goes out. */
+  #release() {
+    if (this.#rungs.some(rung => !rung.track)) return;
+    const sound = { id: SOUND, kind: 'audio', codec: 'opus', rate: 48_000, channels: 2, bitrate: SOUND_BITS, name: '' };
+    const tracks = [...this.#rungs.map(rung => rung.track), sound];
+    const told = JSON.stringify(tracks.map(track => ({ ...track, config: track.config && [...track.config] })));
+    if (told !== this.#announced) {
+      this.#announced = told;
+      // The worker publishes, and calls again.
+      if (!this.#peer) return this.#tell({ type: 'tracks', tracks });
+      try {
+        this.#peer.setTracks(tracks);
+      } catch { /* it has ended, and says so itself */ }
+    }
+    if (!this.#peer) return;
+    for (const object of this.#held.splice(0)) this.#give(object);
   }
 
   #write(object) {
-    if (!this.#peer || this.#peer.write(object)) return;
+    this.#held.push(object);
+    if (this.#held.length > HELD_MAX) this.#held.shift();
+    this.#release();
+  }
+
+  #give(object) {
+    if (this.#peer?.write(object)) return;
     this.#counts.refused += 1;
-    if (object.track === 0) this.#wanted = true;
+    if (object.track !== SOUND) this.#wanted = true;
   }
 
   // Sound.
@@ -311,7 +320,7 @@ export class Studio {
         const data = new Uint8Array(chunk.byteLength);
         chunk.copyTo(data);
         const pts = Math.max(0, chunk.timestamp), duration = chunk.duration ?? 20_000;
-        this.#write({ track: 1, pts, duration, captured: Math.round(this.#start + pts), keyframe: true, data });
+        this.#write({ track: SOUND, pts, duration, captured: Math.round(this.#start + pts), keyframe: true, data });
       },
       error: error => this.#tell({ type: 'mute', reason: `The sound encoder failed: ${error.message}.` }),
     });

@@ -17,8 +17,10 @@ export interface WatchOptions {
   profile?: string;
   /** Peers it is connected with at most; 24 unless told. */
   maxLinks?: number;
-  /** The best rendition not taller than this; what the screen can show, unless told. */
-  maxHeight?: number;
+  /** No rendition taller than this, or the smallest there is; what the screen can show, unless told. */
+  maxHeight?: number | null;
+  /** 'auto' (unless told): the largest that arrives in time. A number: the one of that height, or the next below. */
+  rendition?: 'auto' | number;
   /** False: the signaling server is told nothing of links and counters for its dashboard. */
   report?: boolean;
   /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
@@ -111,6 +113,10 @@ export interface Watch {
   readonly stats: Stats | null;
   /** The tracks that are shown. */
   readonly tracks: Track[];
+  /** All pictures of the broadcast that this browser plays, the largest first. */
+  readonly renditions: Track[];
+  /** What was asked for; which is shown, `tracks` says. */
+  readonly rendition: 'auto' | number;
   /** What is left out though the rest plays, in words; empty when nothing is. */
   readonly remark: string;
   readonly upload: Upload;
@@ -132,8 +138,11 @@ export interface Watch {
   play(): void;
   pause(): void;
   goLive(): void;
-  /** Passes on more or less from now on. Connects anew. */
-  setUpload(upload: Upload, maxHeight?: number): void;
+  /** Passes on more or less from now on; the picture goes on. Who was served beyond that is served until there is another
+   * way, for 2.5 s at most. */
+  setUpload(upload: Upload, maxHeight?: number | null): void;
+  /** Shows another picture, from its next group on: the largest that arrives in time, or the one of that height. */
+  setRendition(rendition: 'auto' | number): void;
   /** Plays with more or less delay from now on. Connects anew. */
   setProfile(profile: string): void;
   /** Connects anew, also after an end or a refusal. */

@@ -14,8 +14,15 @@ const FAILURES_MAX = 5;
 const CALM_MS = 30_000;
 /** Profiles that play frame by frame. */
 const LOW = ['low-latency', 'ephemeral'];
-/** A ticket begins like this; anything else is a name. */
-const TICKET = 'beacon1';
+/** A ticket begins like this, of whatever version; anything else is a name. */
+const TICKET = /^beacon\d[a-z2-7]{60}/i;
+const RELOAD = 'Reload this page. If that is no help, the server that it comes from is to be updated.';
+/** What is too old to go with the rest: cause and cure. */
+const STALE = {
+  page: ['This page is older than the broadcast: the two speak different versions of the protocol.', RELOAD],
+  broadcast: ['The broadcast is older than this page: the two speak different versions of the protocol.', 'Ask the broadcaster to update.'],
+  signaling: ['This page and the signaling server speak different versions of the protocol.', RELOAD],
+};
 
 /** @param {import('./index.js').WatchOptions} options */
 export function watch(options) {
@@ -45,6 +52,10 @@ class Watch {
   #replaced = false;
   #facts;
   #told = '';
+  /** All pictures of the broadcast, the largest first. @type {any[]} */
+  #renditions = [];
+  /** What can be decoded, as beginnings of codec strings. @type {string[]} */
+  #codecs = [];
   #leave = () => this.close();
 
   /** What is left out though the rest plays. */
@@ -62,6 +73,9 @@ class Watch {
   }
 
   get tracks() { return this.#tracks; }
+  get renditions() { return this.#renditions; }
+  /** What was asked for: 'auto', or the height of a picture. */
+  get rendition() { return this.#options.rendition ?? 'auto'; }
   get stats() { return this.#stats; }
   /** How it is played; null where nothing is. */
   get playback() { return !this.#player ? null : this.#player instanceof LivePlayer ? 'webcodecs' : 'mse'; }
@@ -85,11 +99,24 @@ class Watch {
   pause() { this.#player?.pause(); }
   goLive() { this.#player?.goLive(); }
 
-  /** Passes on more or less from now on; it connects anew. */
+  /** Passes on more or less from now on. The picture goes on. */
   setUpload(upload, maxHeight = this.#options.maxHeight) {
-    if (upload === this.#options.upload && maxHeight === this.#options.maxHeight) return;
+    const { upload: before, maxHeight: height } = this.#options;
     Object.assign(this.#options, { upload, maxHeight });
-    this.restart();
+    const run = this.#run;
+    if (upload !== before) uploadLimit(upload).then(bps => {
+      if (run === this.#run && upload === this.#options.upload) this.#peer?.post({ type: 'upload', bps });
+    });
+    if (maxHeight !== height) this.#choose();
+    this.#changed();
+  }
+
+  /** Shows this picture from the next group on: 'auto', or a height in pixels. */
+  setRendition(rendition) {
+    if (rendition === this.rendition) return;
+    this.#options.rendition = rendition;
+    this.#choose();
+    this.#changed();
   }
 
   /** Plays with more or less delay from now on; it connects anew. */
@@ -124,6 +151,7 @@ class Watch {
     };
     this.#stats = null;
     this.#replaced = false;
+    this.#renditions = [];
     this.#player?.close();
     this.#shown = null;
     const changed = () => this.#changed(), broken = reason => this.#broken(reason);
@@ -134,20 +162,34 @@ class Watch {
     this.#changed();
   }
 
+  /** Which tracks are taken. What is shown is what is carried: one rendition. A relay that shows nothing carries all. */
+  #choice() {
+    const { video, maxHeight } = this.#options, { rendition } = this;
+    if (!video) return { maxHeight: maxHeight ?? undefined };
+    const most = maxHeight ?? (rendition === 'auto' ? screenHeight() : undefined);
+    return { codecs: this.#codecs, auto: rendition === 'auto', maxHeight: rendition === 'auto' ? most : Math.min(rendition, most ?? rendition) };
+  }
+
+  #choose() {
+    this.#peer?.post({ type: 'choose', choice: this.#choice() });
+  }
+
   async #start(run) {
-    const { src, signal, profile, upload, video, maxHeight, identity, iceServers, latency, maxLinks } = this.#options;
+    const { src, signal, profile, upload, video, identity, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
     const live = this.#player instanceof LivePlayer ? this.#player : null;
     const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), live ? decodable() : playable()]);
     if (run !== this.#run) return;
-    const from = { ...(src.startsWith(TICKET) ? { ticket: src } : { name: src }), report: this.#options.report };
+    // It was changed meanwhile.
+    if (upload !== this.#options.upload) return this.#start(run);
+    const from = { ...(TICKET.test(src) ? { ticket: src } : { name: src }), report: this.#options.report };
     const buffers = Boolean(video) && !live && place === 'worker';
     if (video && !live && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
-    // What is shown is what is carried: one rendition. A relay that shows nothing carries all.
-    const shown = video ? { mode: live ? 'objects' : 'mse', codecs, maxHeight: maxHeight ?? screenHeight() } : { mode: 'none', maxHeight };
-    const options = { ...from, ...shown, signal: signal || signalOf(location), profile, uploadBps, identity, maxLinks };
+    this.#codecs = codecs;
+    const mode = !video ? 'none' : live ? 'objects' : 'mse';
+    const options = { ...from, ...this.#choice(), mode, signal: signal || signalOf(location), profile, uploadBps, identity, maxLinks };
     this.#peer = new Peer(module, { type: 'watch', options, buffers, decode: way?.decode, latency }, {
       iceServers,
       take: data => run === this.#run && this.#take(data),
@@ -204,16 +246,18 @@ class Watch {
         if (message.name === 'signal-lost') facts.lost = message.text.replace(/^rendezvous lost: /, '');
         if (message.name === 'signal-back' || message.name === 'peer') facts.lost = '';
         if (message.name === 'replaced') this.#replaced = true;
+        if (message.name === 'described') this.#renditions = pictures(message.tracks, this.#codecs);
         this.#say('event', message);
         break;
-      case 'end': return this.#over(message.reason);
+      case 'end': return this.#over(message);
     }
     this.#changed();
   }
 
-  #over(reason) {
+  #over({ reason, stale }) {
     // The broadcaster began anew under the same name.
     if (this.#replaced && !reason) return this.restart();
+    if (stale) return this.#refuse(...STALE[stale]);
     if (reason) return this.#refuse(sentence(reason), '');
     this.#facts.over = true;
     this.#player?.end();
@@ -255,6 +299,12 @@ class Watch {
   #say(name, detail) {
     for (const listener of this.#listeners.get(name) ?? []) listener(detail);
   }
+}
+
+/** The pictures that can be decoded, the largest first. */
+function pictures(tracks, codecs) {
+  const playable = track => track.kind === 'video' && (!codecs.length || codecs.some(codec => track.codec.startsWith(codec)));
+  return tracks.filter(playable).sort((a, b) => b.height - a.height || b.bitrate - a.bitrate);
 }
 
 /** Pixels from top to bottom, with a phone on its side. */

@@ -1,7 +1,7 @@
 // Fragments of MP4 into Media Source Extensions, in a worker or in a page. What is shown is steered elsewhere (player.js).
 
 /** Seconds of the past that stay buffered: a paused or hidden player costs no more. */
-const KEEP = 30;
+export const KEEP = 30;
 /** Trimming waits until this much more has gathered. */
 const TRIM_STEP = 5;
 /** What may wait to be appended; beyond it everything starts anew. */
@@ -13,6 +13,9 @@ const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
 /** Where media can be buffered: off the main thread where the browser can. */
 export const place = !Source ? 'none' : Source.canConstructInDedicatedWorker ? 'worker' : 'page';
 
+/** Whether the browser plays this. @param {string} mime */
+export const supports = mime => Source.isTypeSupported(mime);
+
 /** One codec string per family that MP4 holds. */
 const FAMILIES = [
   'video/mp4; codecs="avc1.42E01E"', 'video/mp4; codecs="vp09.00.31.08"', 'video/mp4; codecs="av01.0.05M.08"',
@@ -21,7 +24,7 @@ const FAMILIES = [
 
 /** The families that this browser plays, as the beginnings of codec strings. */
 export function playable() {
-  return FAMILIES.filter(mime => Source.isTypeSupported(mime)).map(mime => /"([a-z0-9]+)/.exec(mime)[1]);
+  return FAMILIES.filter(supports).map(mime => /"([a-z0-9]+)/.exec(mime)[1]);
 }
 
 /**
@@ -72,7 +75,7 @@ export class Buffers {
   #choose(tracks) {
     const problems = [];
     const usable = tracks.filter(track => {
-      const why = track.refused ?? (Source.isTypeSupported(track.mime) ? null
+      const why = track.refused ?? (supports(track.mime) ? null
         : `This browser cannot play ${track.codec} (${track.kind === 'video' ? 'picture' : 'sound'}).`);
       if (why) problems.push(why);
       return !why;
@@ -80,12 +83,22 @@ export class Buffers {
     const chosen = ['video', 'audio'].map(kind => usable.find(track => track.kind === kind)).filter(Boolean);
     if (!chosen.length) return this.#say({ type: 'refused', reason: problems.join(' ') || 'The broadcast has no tracks.' });
     this.#say({ type: 'chosen', tracks: chosen, remark: problems.join(' ') });
-    const kept = this.#source && chosen.length === this.#feeds.size
-      && chosen.every(track => this.#retype(this.#feeds.get(track.id), track.mime));
-    if (kept) return;
+    if (this.#source && this.#rename(chosen)) return;
     this.#feeds = new Map(chosen.map(({ id, kind, mime }) =>
       [id, { mime, video: kind === 'video', buffer: null, queue: [], bytes: 0, init: null, fresh: true }]));
     this.#open();
+  }
+
+  /** Other tracks in the same buffers, one of each kind: another rendition goes on where the one before ends. */
+  #rename(chosen) {
+    const feeds = [...this.#feeds.values()];
+    const pairs = chosen.map(track => ({ track, feed: feeds.find(feed => feed.video === (track.kind === 'video')) }));
+    if (pairs.length !== feeds.length || !pairs.every(({ track, feed }) => this.#retype(feed, track.mime))) return false;
+    const other = pairs.filter(({ track, feed }) => this.#feeds.get(track.id) !== feed);
+    // It begins with its own init segment.
+    for (const { feed } of other) Object.assign(feed, { init: null, fresh: true });
+    this.#feeds = new Map(pairs.map(({ track, feed }) => [track.id, feed]));
+    return true;
   }
 
   /** Another codec string in the same buffer, where the browser can. */

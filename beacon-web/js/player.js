@@ -1,4 +1,5 @@
 // A video element, kept close to the live edge. Times are seconds of media time.
+import { KEEP } from './mse.js';
 
 /** Reserve beyond one segment, at least and at most; each stall adds a step. */
 const RESERVE_MIN = 0.3, RESERVE_MAX = 3, RESERVE_STEP = 0.25;
@@ -79,7 +80,7 @@ export class Player {
 
   #detach() {
     const video = this.#video;
-    this.started = false;
+    this.started = this.#ending = false;
     this.#edge = 0;
     if (video.srcObject) video.srcObject = null;
     if (video.hasAttribute('src')) {
@@ -87,6 +88,21 @@ export class Player {
       video.load();
     }
     URL.revokeObjectURL(this.#url);
+  }
+
+  /** What can be gone back to: its start, and the live edge. */
+  get window() {
+    const { buffered } = this.#video, edge = this.#end;
+    return { start: buffered.length ? Math.max(buffered.start(0), edge - KEEP) : 0, live: edge - this.target };
+  }
+
+  /** Goes to a time within the window; at its end it follows the live edge again. @param {number} time */
+  seek(time) {
+    const { start, live } = this.window;
+    if (this.#end <= 0) return;
+    this.following = time >= live - 0.3;
+    this.#jump(Math.min(Math.max(time, start), live));
+    this.#changed();
   }
 
   /** Nothing more comes. */
@@ -98,7 +114,9 @@ export class Player {
   play() {
     const video = this.#video;
     this.blocked = false;
-    if (this.started && !this.#inside()) this.goLive();
+    // What is kept once more, after the end.
+    if (video.ended) this.#jump(0);
+    else if (this.started && !this.#inside()) this.goLive();
     video.play().catch(error => {
       if (error.name !== 'NotAllowedError') return;
       if (video.muted) this.blocked = true;

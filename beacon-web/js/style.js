@@ -75,6 +75,8 @@ svg { display: block; width: 24px; height: 24px; fill: currentColor; }
 @container (min-width: 640px) {
   #menu { display: grid; grid-template-columns: 1fr 1fr; gap: 0 24px; width: 580px; }
   #menu fieldset + fieldset { margin-top: 0; }
+  #menu fieldset:first-child { grid-row: span 2; }
+  #menu #sizes { margin-top: 12px; }
   #given, #done { grid-column: 1 / -1; }
 }
 :host { container-type: inline-size; }

@@ -7,6 +7,7 @@
 //        decode: {writable?, speaker?}: media is decoded here (decode.js), with `latency`, and objects leave without their data
 //        broadcast: publishes what is encoded here (encode.js), with `options.quality`; it begins with the first picture
 //      {type: 'picture', source, readable?}  {type: 'frame', frame}  {type: 'sound', port}  {type: 'quality', quality}
+//      {type: 'upload', bps?}  {type: 'choose', choice}
 //      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'list', listing}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
 //      with `buffers` also {type: 'source', handle} and what else Buffers says; with `decode` what Screen says, and stats with
@@ -68,6 +69,12 @@ async function take(message) {
       break;
     case 'tracks':
       peer?.setTracks(message.tracks);
+      break;
+    case 'upload':
+      peer?.setUpload(message.bps);
+      break;
+    case 'choose':
+      peer?.choose(message.choice);
       break;
     case 'list':
       peer?.list(message.listing);

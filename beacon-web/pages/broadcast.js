@@ -19,6 +19,7 @@ let viewers = 0, listing = false;
 
 for (const attribute of ['name', 'source', 'quality', 'profile', 'max-links', 'heading', 'category', 'tags'])
   if (query.get(attribute)) caster.setAttribute(attribute, query.get(attribute) ?? '');
+if (query.has('ladder')) caster.setAttribute('ladder', '');
 
 caster.addEventListener('statechange', ({ detail }) => {
   const live = detail.name === 'live', name = caster.broadcast?.name ?? '';

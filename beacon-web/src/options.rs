@@ -22,14 +22,37 @@ pub(crate) struct WatchOptions {
     pub(crate) mode: Mode,
     profile: Option<String>,
     upload_bps: Option<u64>,
-    max_height: Option<u16>,
-    max_bitrate: Option<u32>,
-    #[serde(default)]
-    codecs: Vec<String>,
     links: Option<u16>,
     max_links: Option<u16>,
     #[serde(default = "yes")]
     pub(crate) report: bool,
+}
+
+/// Which tracks are taken.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChoiceOptions {
+    max_height: Option<u16>,
+    max_bitrate: Option<u32>,
+    #[serde(default)]
+    codecs: Vec<String>,
+    #[serde(default)]
+    auto: bool,
+}
+
+/// The choice in `maxHeight`, `maxBitrate`, `codecs` and `auto` of an object that may have other
+/// fields.
+pub(crate) fn choice(of: &JsValue) -> Result<Choice, JsError> {
+    let read: ChoiceOptions = self::read(of, "choice")?;
+    let limited = read.max_height.is_some() || read.max_bitrate.is_some();
+    let height_max = read.max_height.unwrap_or(u16::MAX);
+    let bitrate_max = read.max_bitrate.unwrap_or(u32::MAX);
+    let renditions = match (read.auto, limited) {
+        (true, _) => Renditions::Auto { height_max, bitrate_max },
+        (false, true) => Renditions::Best { height_max, bitrate_max },
+        (false, false) => Renditions::All,
+    };
+    Ok(Choice { renditions, codecs: read.codecs })
 }
 
 /// In which form media leaves.
@@ -162,14 +185,6 @@ impl WatchOptions {
     pub(crate) fn config(&self) -> Result<Config, JsError> {
         let mut config = config(self.profile.as_deref())?;
         config.upload_bps = self.upload_bps;
-        let mut choice = Choice { codecs: self.codecs.clone(), ..Choice::default() };
-        if self.max_height.is_some() || self.max_bitrate.is_some() {
-            choice.renditions = Renditions::Best {
-                height_max: self.max_height.unwrap_or(u16::MAX),
-                bitrate_max: self.max_bitrate.unwrap_or(u32::MAX),
-            };
-        }
-        config.choice = choice;
         if let Some(links) = self.links {
             config.links_target = links;
             config.links_max = config.links_max.max(links);

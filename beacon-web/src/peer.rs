@@ -3,10 +3,11 @@
 use crate::feed::{Writer, feed};
 use crate::options::{self, PublishOptions, WatchOptions};
 use crate::out::{Message, Out};
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use beacon_codec_raptorq::RaptorQ;
+use beacon_sdk::plugin::RendezvousError;
 use beacon_sdk::{
-    Beacon, Config, DriveError, Event, Identity, Lister, Snapshot, Stopper, Ticket, Watch,
+    Beacon, Config, DriveError, Event, Identity, Lister, Snapshot, Stopper, Ticket, Tuner, Watch,
 };
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use core::future::Future;
@@ -29,6 +30,7 @@ pub struct WebPeer {
     snapshots: Receiver<Snapshot>,
     writer: Option<Writer>,
     lister: Option<Lister>,
+    tuner: Option<Tuner>,
     ticket: Option<String>,
 }
 
@@ -56,7 +58,8 @@ impl WebPeer {
     /// Watches a broadcast, and relays it.
     pub fn watch(options: JsValue, port: MessagePort, out: Function) -> Result<WebPeer, JsError> {
         let read: WatchOptions = options::read(&options, "options")?;
-        let (out, config) = (Out(out), read.config()?);
+        let (out, mut config) = (Out(out), read.config()?);
+        config.choice = options::choice(&options)?;
         let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
         let beacon = beacon.report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
@@ -65,9 +68,10 @@ impl WebPeer {
             None => beacon.watch(&read.name, screen)?,
         };
         let (stopper, snapshots) = (watch.stopper(), watch.snapshots());
+        let tuner = Some(watch.tuner());
         spawn_local(tell(watch, out.clone()));
         spawn_local(end(driver, out));
-        Ok(Self { stopper, snapshots, writer: None, lister: None, ticket: None })
+        Ok(Self { stopper, snapshots, writer: None, lister: None, tuner, ticket: None })
     }
 
     /// Publishes a broadcast of `options.tracks`; media follows by [`write`](Self::write).
@@ -93,7 +97,7 @@ impl WebPeer {
         });
         spawn_local(end(driver, out));
         let (writer, ticket) = (Some(writer), Some(ticket.to_string()));
-        Ok(Self { stopper, snapshots, writer, lister, ticket })
+        Ok(Self { stopper, snapshots, writer, lister, tuner: None, ticket })
     }
 
     /// Publishes an encoded frame or packet: `{track, pts, dts?, duration?, captured?, keyframe,
@@ -124,6 +128,30 @@ impl WebPeer {
             }
             None => Err(JsError::new("a peer that watches lists nothing")),
         }
+    }
+
+    /// Passes on at most so many bits per second from now on; `undefined` is what the links carry,
+    /// 0 is nothing. What is watched goes on.
+    #[wasm_bindgen(js_name = setUpload)]
+    pub fn set_upload(
+        &self,
+        #[wasm_bindgen(js_name = bitsPerSecond)] bits_per_second: Option<f64>,
+    ) -> Result<(), JsError> {
+        // Rounds down and saturates: below zero is nothing.
+        self.tuner()?.set_upload(bits_per_second.map(|bits| bits as u64));
+        Ok(())
+    }
+
+    /// Takes other tracks from now on: `{maxHeight?, maxBitrate?, codecs?, auto?}`, as of
+    /// [`watch`](Self::watch). The picture goes on until the other can take its place; `tracks`
+    /// says when.
+    pub fn choose(&self, choice: JsValue) -> Result<(), JsError> {
+        self.tuner()?.choose(options::choice(&choice)?);
+        Ok(())
+    }
+
+    fn tuner(&self) -> Result<&Tuner, JsError> {
+        self.tuner.as_ref().ok_or_else(|| JsError::new("this peer publishes; it watches nothing"))
     }
 
     /// The counters that `--stats` writes, and `links`, as of a moment ago.
@@ -157,8 +185,22 @@ async fn end(driver: impl Future<Output = Result<(), DriveError>>, out: Out) {
     let message = Message::new("end");
     out.send(&match driver.await {
         Ok(()) => message,
-        Err(error) => message.with("reason", error.to_string()),
+        Err(error) => match stale(&error) {
+            Some(what) => message.with("stale", what),
+            None => message,
+        }
+        .with("reason", error.to_string()),
     });
+}
+
+/// What is too old to go with the rest, if that is the trouble.
+fn stale(error: &DriveError) -> Option<&'static str> {
+    match error {
+        DriveError::Incompatible(with) if with.outdated() => Some("page"),
+        DriveError::Incompatible(_) => Some("broadcast"),
+        DriveError::Rendezvous(RendezvousError::Version(_)) => Some("signaling"),
+        _ => None,
+    }
 }
 
 fn told_event(event: &Event) -> Message {
@@ -170,6 +212,12 @@ fn told_event(event: &Event) -> Message {
         }
         Event::PeerBanned { peer, .. } => {
             message.with("name", "peer-banned").with("peer", peer.to_string())
+        }
+        Event::OtherVersion { peer, .. } => {
+            message.with("name", "other-version").with("peer", peer.to_string())
+        }
+        Event::Described { tracks } => {
+            message.with("name", "described").with("tracks", screen::list(tracks))
         }
         Event::Started { after } => {
             message.with("name", "started").with("ms", after.as_secs_f64() * 1000.0)

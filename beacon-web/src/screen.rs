@@ -9,6 +9,7 @@ use beacon_sdk::plugin::SinkError;
 use beacon_sdk::{SegmentId, Sink, TrackId};
 use js_sys::Array;
 use std::collections::BTreeMap;
+use wasm_bindgen::JsValue;
 
 /// A sink that hands everything to a function, in playout order and never waiting.
 #[derive(Debug)]
@@ -145,6 +146,11 @@ fn join(objects: &mut [Object], end: u64) {
     if let Some(cts) = skipped.and_then(|skipped| first.cts.checked_add(skipped)) {
         (first.dts, first.cts) = (end, cts);
     }
+}
+
+/// All tracks of a broadcast, for a menu.
+pub(crate) fn list(tracks: &[Track]) -> Array {
+    tracks.iter().map(|track| JsValue::from(describe(track, None))).collect()
 }
 
 fn describe(track: &Track, refused: Option<&str>) -> Message {

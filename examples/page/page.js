@@ -1,7 +1,8 @@
 // The page: what a person sees and does.
 
+import { KEEP } from '/mse.js';
 import { Panel } from '/panel.js';
-import { KEEP, Player } from '/player.js';
+import { Show } from '/show.js';
 import { Stream } from '/stream.js';
 
 const at = (id) => document.getElementById(id);
@@ -13,24 +14,26 @@ const LATE_MS = 1500;
 
 let link = 'connecting', latest = null, described = false, fade = 0, dragging = false;
 
-const player = new Player(video, { resync: () => stream.resync(), changed: () => show() });
+const program = new Show(video, { resync: () => stream.resync(), changed: () => show() });
+const { player } = program;
 const panel = new Panel();
 const stream = new Stream({
   tracks(tracks) {
     described = true;
-    player.describe(tracks);
+    program.describe(tracks);
     choices();
     show();
   },
   stats(stats) {
     latest = stats;
-    panel.show(stats, { behind: player.started ? player.behind : null, stalls: player.stalls });
+    const { snapshot } = stats;
+    panel.show({ ...snapshot.stats, links: snapshot.links }, { behind: player.started ? player.behind : null, stalls: player.stalls });
     show();
   },
-  init: (track, body) => player.init(track, body),
-  fragment: (track, body) => player.fragment(track, body),
-  gap: (track) => player.gap(track),
-  end: () => player.end(),
+  init: (track, body) => program.init(track, body),
+  fragment: (track, body, keyframe) => program.fragment(track, body, keyframe),
+  gap: (track) => program.gap(track),
+  end: () => program.end(),
   status(status) {
     link = status;
     show();
@@ -41,8 +44,8 @@ const stream = new Stream({
 
 /** The state in words: [name, headline, reason, whether it is busy]. */
 function state() {
-  if (player.refusal) return ['refused', 'This cannot be played here', player.refusal, false];
-  if (video.ended || (player.ended && !player.started)) return ['ended', 'The broadcast has ended', 'Play shows its last seconds again.', false];
+  if (program.refusal) return ['refused', 'This cannot be played here', program.refusal, false];
+  if (video.ended || (program.ended && !player.started)) return ['ended', 'The broadcast has ended', 'Play shows its last seconds again.', false];
   if (link === 'connecting') return ['connecting', 'Connecting', 'to the viewer on this machine', true];
   const running = player.started && !video.paused && video.readyState >= 3 && !video.seeking;
   if (link === 'lost' && !running) return ['lost', 'The viewer cannot be reached', 'It has stopped or is restarting. Trying again.', true];
@@ -63,9 +66,9 @@ function waiting() {
 function shortage() {
   const now = performance.now(), peers = latest?.snapshot.stats.peers ?? 0;
   if (player.behind > 1) return 'The pictures are here; this device is slow to decode them.';
-  if (now - player.gapAt < 4000) return 'A segment did not arrive in time; going on at the next one that can be decoded.';
-  if (now - player.arrivedAt < LATE_MS) return 'Filling up after a pause.';
-  const since = Number.isFinite(player.arrivedAt) ? Math.round((now - player.arrivedAt) / 1000) : 0;
+  if (now - program.gapAt < 4000) return 'A segment did not arrive in time; going on at the next one that can be decoded.';
+  if (now - program.arrivedAt < LATE_MS) return 'Filling up after a pause.';
+  const since = Number.isFinite(program.arrivedAt) ? Math.round((now - program.arrivedAt) / 1000) : 0;
   if (latest && !peers) return 'All peers are gone; looking for others.';
   return `Nothing new for ${since} s; ${peers === 1 ? 'one peer is' : `${peers} peers are`} connected.`;
 }
@@ -78,9 +81,9 @@ function show() {
   at('spinner').hidden = !busy;
   stage.dataset.state = name;
 
-  const parts = [player.rendition, player.remark].filter(Boolean);
+  const parts = [program.rendition, program.remark].filter(Boolean);
   put('kind', parts.map((part) => (typeof part === 'string' ? part
-    : `${part.kind.video.width} × ${part.kind.video.height}`)).join(' · '));
+    : `${part.width} × ${part.height}`)).join(' · '));
   if (latest?.name && at('name').textContent !== latest.name) {
     put('name', latest.name);
     document.title = `${latest.name} – Beacon`;
@@ -96,9 +99,9 @@ function controls() {
   at('unmute').hidden = !(player.silenced && video.muted && player.started);
   at('toggle').disabled = !player.started;
 
-  const live = player.started && player.following && !video.paused && !player.ended;
+  const live = player.started && player.following && !video.paused && !program.ended;
   at('live').classList.toggle('on', live);
-  at('live').disabled = !player.started || player.ended;
+  at('live').disabled = !player.started || program.ended;
   at('live').setAttribute('aria-label', live ? 'At the live moment' : 'Go to the live moment');
   const { start, live: edge } = player.window, back = Math.max(0, edge - video.currentTime);
   const seek = at('seek');
@@ -108,7 +111,7 @@ function controls() {
     seek.min = KEEP - room;
     seek.value = player.following && !video.paused ? KEEP : KEEP - back;
   }
-  const word = !player.started || live || player.ended || back < 0.5 ? '' : `−${back.toFixed(0)} s`;
+  const word = !player.started || live || program.ended || back < 0.5 ? '' : `−${back.toFixed(0)} s`;
   put('behind', word);
   seek.setAttribute('aria-valuetext', word ? `${back.toFixed(0)} seconds behind live` : 'live');
   fill(seek);
@@ -135,12 +138,11 @@ function icon(id, name, label) {
 }
 
 function choices() {
-  const videos = player.videos ?? [], select = at('quality');
+  const { videos } = program, select = at('quality');
   select.hidden = videos.length < 2;
   select.replaceChildren(...videos.map((track) => {
-    const { width, height } = track.kind.video;
-    const name = track.label || `${width} × ${height}`;
-    return new Option(name, track.id, false, track.id === player.rendition?.id);
+    const name = track.name || `${track.width} × ${track.height}`;
+    return new Option(name, track.id, false, track.id === program.rendition?.id);
   }));
 }
 
@@ -220,7 +222,7 @@ at('seek').oninput = (event) => {
   player.seek(player.window.live - KEEP + Number(event.target.value));
 };
 at('seek').onchange = () => { dragging = false; };
-at('quality').onchange = (event) => player.prefer(Number(event.target.value));
+at('quality').onchange = (event) => program.prefer(Number(event.target.value));
 
 function awake() {
   stage.classList.remove('idle');

@@ -53,10 +53,10 @@ export class Stream {
       if (notice.stats) this.#on.stats(notice.stats);
       return;
     }
-    const [what, track] = new Uint8Array(data, 0, 4);
+    const [what, track, keyframe] = new Uint8Array(data, 0, 4);
     const body = new Uint8Array(data, 4);
     if (what === INIT) this.#on.init(track, body);
-    else if (what === FRAGMENT) this.#on.fragment(track, body);
+    else if (what === FRAGMENT) this.#on.fragment(track, body, keyframe === 1);
     else if (what === GAP) this.#on.gap(track);
     else if (what === END) this.#on.end();
   }

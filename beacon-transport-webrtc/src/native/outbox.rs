@@ -1,13 +1,13 @@
 //! Frames on their way from `try_send` to a link's task.
 
 use beacon_sdk::plugin::{Lane, TrySendError};
+use beacon_sdk::timer::Instant;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 use tokio::sync::Notify;
 
-use crate::lane::{self, frame_max};
+use crate::lane::{self, Gauge, frame_max};
 
 /// Both lanes of one link, towards the peer.
 #[derive(Debug)]
@@ -27,8 +27,7 @@ struct Queue {
     /// The largest window, and the one that goes with the link's speed.
     most: usize,
     window: AtomicUsize,
-    /// When a frame was last given back, and how much was used then.
-    full: Mutex<Option<(Instant, usize)>>,
+    gauge: Mutex<Gauge>,
     frames: Mutex<Vec<Bytes>>,
     handed: AtomicUsize,
     released: AtomicUsize,
@@ -49,7 +48,7 @@ impl Queue {
             lane,
             most: window,
             window: AtomicUsize::new(window),
-            full: Mutex::default(),
+            gauge: Mutex::default(),
             held: AtomicBool::new(false),
             frames: Mutex::default(),
             handed: AtomicUsize::new(0),
@@ -78,16 +77,14 @@ impl Queue {
 
     /// A frame is given back: from now on the speed of the link shows.
     fn fill(&self) {
-        let used = self.used();
-        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
+        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        gauge.fill(Instant::now(), self.used());
     }
 
     /// There is room again: the window follows the speed at which it was made.
     fn drain(&self) {
-        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((since, used)) = full.filter(|_| self.lane == Lane::Data) {
-            let drained = used.saturating_sub(self.used());
-            let window = lane::window(drained, since.elapsed(), self.most);
+        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = gauge.drain(self.lane, Instant::now(), self.used(), self.most) {
             self.window.store(window, Ordering::SeqCst);
         }
     }

@@ -64,8 +64,8 @@ enum State {
     Connecting(Connecting),
     Open(Box<Session>),
     Waiting(Pin<Box<Sleep>>),
-    /// Refused for good, with the reason.
-    Refused(String),
+    /// Refused for good.
+    Refused(RendezvousError),
     Closed,
 }
 
@@ -96,9 +96,7 @@ impl SignalClient {
             match &mut self.state {
                 State::New => return Poll::Ready(Err(RendezvousError::NotJoined)),
                 State::Closed => return Poll::Ready(Err(RendezvousError::Closed)),
-                State::Refused(reason) => {
-                    return Poll::Ready(Err(RendezvousError::Refused(reason.clone())));
-                }
+                State::Refused(error) => return Poll::Ready(Err(error.clone())),
                 State::Waiting(pause) => {
                     ready!(pause.as_mut().poll(context));
                     self.state = State::Connecting(self.address.connect());
@@ -121,7 +119,7 @@ impl SignalClient {
                         }
                         return Poll::Ready(Ok(event));
                     }
-                    Step::Refused(reason) => self.state = State::Refused(reason),
+                    Step::Refused(error) => self.state = State::Refused(error),
                     Step::Lost(reason) => {
                         if session.joined_for().is_some_and(|time| time >= GOOD_CONNECTION) {
                             self.pauses = 0;
@@ -189,7 +187,7 @@ impl Rendezvous for SignalClient {
         }
         self.state = match check_join(&join) {
             Ok(()) => State::Connecting(self.address.connect()),
-            Err(error) => State::Refused(error.to_string()),
+            Err(error) => State::Refused(RendezvousError::Refused(error.to_string())),
         };
         self.outgoing.join = Some(join);
     }

@@ -2,9 +2,9 @@
 
 use super::Socket;
 use beacon_sdk::Listing;
-use beacon_sdk::plugin::{Join, RendezvousEvent, Report};
+use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
-    ClientMessage, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL, VERSION,
+    ClientMessage, ErrorCode, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL, VERSION,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
 use core::future::{Future, poll_fn};
@@ -116,7 +116,7 @@ impl Outgoing {
 pub(super) enum Step {
     Event(RendezvousEvent),
     Lost(String),
-    Refused(String),
+    Refused(RendezvousError),
 }
 
 /// An open connection.
@@ -247,7 +247,12 @@ impl Session {
                 }
                 Some(Step::Event(RendezvousEvent::Joined { broadcast }))
             }
-            ServerMessage::Error { message, fatal: true, .. } => Some(Step::Refused(message)),
+            ServerMessage::Error { code: ErrorCode::Version, message, .. } => {
+                Some(Step::Refused(RendezvousError::Version(message)))
+            }
+            ServerMessage::Error { message, fatal: true, .. } => {
+                Some(Step::Refused(RendezvousError::Refused(message)))
+            }
             ServerMessage::Error { code, message, .. } => {
                 warn!(%code, message, "the signaling server refuses");
                 self.last_error = code.closes().then_some(message);

@@ -68,6 +68,17 @@ impl Outlet {
         bytes as usize
     }
 
+    /// There is room again when no more than so many bytes wait.
+    pub(super) fn tell_below(&self, level: usize) {
+        let level = u32::try_from(level).unwrap_or(u32::MAX);
+        match self {
+            Self::Own(channel) => channel.set_buffered_amount_low_threshold(level),
+            Self::Kept { port, link, lane, .. } => {
+                Order::Level { lane: *lane, bytes: level }.post(*link, port);
+            }
+        }
+    }
+
     /// Notes how much has left, all in all, through a channel that stayed in the page.
     pub(super) fn left(&self, bytes: u32) {
         if let Self::Kept { counts, .. } = self {

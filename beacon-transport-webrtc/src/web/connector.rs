@@ -27,8 +27,8 @@ const CONNECTIONS_MAX: usize = 256;
 const STEPS_MAX: usize = 64;
 /// After `close`, what was sent last has this long to leave.
 const LINGER: Duration = Duration::from_millis(200);
-/// The window of a channel that stays in the page: the other half's, which it is to be told of
-/// when half of it is used up.
+/// The window of a channel that stays in the page as it begins: the other half's, which it is to
+/// be told of when half of it is used up.
 const KEPT_WINDOW: usize = 64 * 1024;
 
 /// The page's half of the transport; see [`WebRtc`](super::WebRtc) for the other one. It does
@@ -120,6 +120,7 @@ impl Inner {
             Order::Offer | Order::Answer { .. } => self.open(link, order),
             Order::Accept { .. } | Order::Candidates(_) => self.step(link, order),
             Order::Send { lane, message } => self.send(link, lane, &message),
+            Order::Level { lane, bytes } => self.level(link, lane, bytes),
             Order::Close => {
                 let connection = self.connections.borrow_mut().remove(&link);
                 if let Some(connection) = connection {
@@ -167,8 +168,15 @@ impl Inner {
         }
         kept.sent.set(kept.sent.get().wrapping_add(len));
         // Above that, the event tells.
-        if kept.channel.buffered_amount() as usize <= low(lane, KEPT_WINDOW) {
-            left(lane, &kept.channel, &kept.sent).post(link, &self.port);
+        kept.tell(link, lane, &self.port);
+    }
+
+    fn level(&self, link: u32, lane: Lane, bytes: u32) {
+        let connections = self.connections.borrow();
+        let kept = connections.get(&link).and_then(|connection| connection.kept.as_ref());
+        if let Some(kept) = kept.map(|kept| &kept[usize::from(channel(lane))]) {
+            kept.channel.set_buffered_amount_low_threshold(bytes);
+            kept.tell(link, lane, &self.port);
         }
     }
 }
@@ -191,7 +199,7 @@ async fn run(
                 }
                 Ok(None)
             }
-            Order::Send { .. } | Order::Close => Ok(None),
+            Order::Send { .. } | Order::Level { .. } | Order::Close => Ok(None),
         };
         match described {
             Ok(Some(sdp)) => Report::Described { sdp }.post(link, &port),
@@ -329,6 +337,15 @@ impl Kept {
         });
         channel.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         Self { channel, sent, _on_event: on_event, _on_message: on_message }
+    }
+}
+
+impl Kept {
+    /// Says how much has left, unless an event will.
+    fn tell(&self, link: u32, lane: Lane, port: &MessagePort) {
+        if self.channel.buffered_amount() <= self.channel.buffered_amount_low_threshold() {
+            left(lane, &self.channel, &self.sent).post(link, port);
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 mod channel;
 mod connector;
 mod inbox;
+mod offers;
+mod peer;
 mod port;
 mod setup;
 mod transport;

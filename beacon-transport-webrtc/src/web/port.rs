@@ -23,6 +23,8 @@ pub(super) enum Order {
     Candidates(Vec<String>),
     /// Send bytes or text on a channel that stayed in the page.
     Send { lane: Lane, message: JsValue },
+    /// Tell when no more than so many bytes wait on a channel that stayed in the page.
+    Level { lane: Lane, bytes: u32 },
     /// End it, after a moment for what was sent last.
     Close,
 }
@@ -90,6 +92,7 @@ impl Order {
                 message("candidates", link, &[list.into()])
             }
             Self::Send { lane, message: bytes } => message("send", link, &[id(lane), bytes]),
+            Self::Level { lane, bytes } => message("level", link, &[id(lane), bytes.into()]),
             Self::Close => message("close", link, &[]),
         };
         // Fails on what cannot be cloned only, and all of this can.
@@ -108,6 +111,7 @@ impl Order {
                 Self::Candidates(list.iter().filter_map(|item| text(&item)).collect())
             }
             "send" => Self::Send { lane: lane_of(&array.get(2))?, message: array.get(3) },
+            "level" => Self::Level { lane: lane_of(&array.get(2))?, bytes: number(&array.get(3))? },
             "close" => Self::Close,
             _ => return None,
         };

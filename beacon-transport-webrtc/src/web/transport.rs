@@ -1,12 +1,12 @@
 //! The half that decides, sends and receives.
 
-use super::channel::Channel;
 use super::inbox::{Inbox, Line, News};
+use super::peer::{Peer, Stage, at};
 use super::port::{Order, Report};
-use super::setup::{Setup, SetupError};
+use super::setup::Setup;
 use crate::config::{CONTROL_FRAME_MAX, DATA_FRAME_MAX, WebRtcConfig};
-use crate::lane::{GO, HOLD, OPEN, channel, frame_max, low};
-use crate::signal::{Body, DialId, Signal};
+use crate::lane::{GO, HOLD, OPEN};
+use crate::signal::{Body, Signal};
 use async_trait::async_trait;
 use beacon_sdk::PeerId;
 use beacon_sdk::plugin::{
@@ -22,11 +22,6 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use web_sys::{MessageEvent, MessagePort};
 
-/// Candidates that came before the offer they belong to, of all peers together.
-const EARLY_MAX: usize = 64;
-/// Refusals that wait to be signalled; beyond it an offer is ignored, and its sender times out.
-const REFUSALS_MAX: usize = 64;
-
 /// Links over the browser's data channels.
 ///
 /// Works in a page and in a worker; the [`Connector`](super::Connector) at the other end of the
@@ -38,17 +33,17 @@ const REFUSALS_MAX: usize = 64;
 /// When two peers dial each other at once, the offer of the smaller [`PeerId`] counts, and
 /// [`Link::dialled`](LinkUp::dialled) is true at that end only.
 pub struct WebRtc {
-    me: PeerId,
-    config: WebRtcConfig,
+    pub(super) me: PeerId,
+    pub(super) config: WebRtcConfig,
     port: MessagePort,
     inbox: Rc<Inbox>,
-    peers: BTreeMap<PeerId, Peer>,
+    pub(super) peers: BTreeMap<PeerId, Peer>,
     /// Whose a link is; what comes for another link is void.
     links: BTreeMap<u32, PeerId>,
     last_link: u32,
-    early: VecDeque<(PeerId, Signal)>,
-    ready: VecDeque<TransportEvent>,
-    counters: WebRtcCounters,
+    pub(super) early: VecDeque<(PeerId, Signal)>,
+    pub(super) ready: VecDeque<TransportEvent>,
+    pub(super) counters: WebRtcCounters,
     closed: bool,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
@@ -62,79 +57,6 @@ pub struct WebRtcCounters {
     pub signals_ignored: u64,
     /// Offers turned down for want of room.
     pub offers_refused: u64,
-}
-
-/// A link or a set-up.
-#[derive(Debug)]
-struct Peer {
-    link: u32,
-    stage: Stage,
-    line: Rc<Line>,
-    channels: Option<[Channel; 2]>,
-    /// A frame was given back and `Writable` is owed, per lane.
-    starved: [bool; 2],
-    /// The peer does not read its control lane for now.
-    held: bool,
-    /// An offer that came while the link is up. The peer may have lost the link before we
-    /// notice; or somebody plays tricks, and the link must not suffer. So it waits for the end.
-    next_offer: Option<(Instant, Signal)>,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Dialling(Box<Setup>),
-    Answering(DialId, Box<Setup>),
-    Up { dial: Option<DialId> },
-}
-
-impl Stage {
-    fn setup(&mut self) -> Option<&mut Setup> {
-        match self {
-            Self::Dialling(setup) | Self::Answering(_, setup) => Some(setup),
-            Self::Up { .. } => None,
-        }
-    }
-
-    const fn is_up(&self) -> bool {
-        matches!(self, Self::Up { .. })
-    }
-}
-
-const fn at(lane: Lane) -> usize {
-    channel(lane) as usize
-}
-
-impl Peer {
-    fn say(&self, word: &str) {
-        if let Some([control, _]) = &self.channels {
-            control.outlet.say(word);
-        }
-    }
-
-    fn take(&mut self, lane: Lane, frame: Bytes, window: usize) -> Result<(), TrySendError> {
-        let Some(channels) = self.channels.as_ref().filter(|_| self.stage.is_up()) else {
-            return Err(TrySendError::NotConnected(frame));
-        };
-        if frame.len() > frame_max(lane) {
-            return Err(TrySendError::TooLarge(frame));
-        }
-        let outlet = &channels[at(lane)].outlet;
-        let buffered = outlet.buffered();
-        let full = buffered > 0 && buffered + frame.len() > window;
-        if full || (lane == Lane::Control && self.held) {
-            self.starved[at(lane)] = true;
-            return Err(TrySendError::Full(frame));
-        }
-        if outlet.send(&frame) { Ok(()) } else { Err(TrySendError::NotConnected(frame)) }
-    }
-
-    /// Whether `Writable` is owed and true.
-    fn relieve(&mut self, lane: Lane, window: usize) -> bool {
-        let held = lane == Lane::Control && self.held;
-        let waiting = self.channels.as_ref().map(|both| both[at(lane)].outlet.buffered());
-        let room = waiting.is_some_and(|bytes| bytes <= low(lane, window));
-        room && !held && core::mem::take(&mut self.starved[at(lane)])
-    }
 }
 
 impl WebRtc {
@@ -183,39 +105,31 @@ impl WebRtc {
         WebRtcCounters { frames_dropped: self.inbox.frames_dropped.get(), ..self.counters }
     }
 
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let set_ups = self.peers.values().filter(|peer| !peer.stage.is_up()).count();
         set_ups < self.config.dials_max && self.peers.len() < self.config.links_max
     }
 
-    fn order(&self, link: u32, orders: impl IntoIterator<Item = Order>) {
+    pub(super) fn order(&self, link: u32, orders: impl IntoIterator<Item = Order>) {
         for order in orders {
             order.post(link, &self.port);
         }
     }
 
-    fn start(&mut self, id: PeerId, stage: Stage, orders: Vec<Order>) {
+    pub(super) fn start(&mut self, id: PeerId, stage: Stage, orders: Vec<Order>) {
         self.drop_peer(id);
         self.last_link = self.last_link.wrapping_add(1);
         let link = self.last_link;
-        let line = Rc::new(Line::new(link, self.config.inbox, self.config.send_window));
+        let window = self.config.send_window;
+        let line = Rc::new(Line::new(link, self.config.inbox, window));
         self.inbox.lines.borrow_mut().insert(link, line.clone());
         self.links.insert(link, id);
-        let peer = Peer {
-            link,
-            stage,
-            line,
-            channels: None,
-            starved: [false; 2],
-            held: false,
-            next_offer: None,
-        };
-        self.peers.insert(id, peer);
+        self.peers.insert(id, Peer::new(stage, line, window));
         self.order(link, orders);
     }
 
     /// Forgets a link or a set-up, and closes it.
-    fn drop_peer(&mut self, id: PeerId) -> Option<Peer> {
+    pub(super) fn drop_peer(&mut self, id: PeerId) -> Option<Peer> {
         let mut peer = self.peers.remove(&id)?;
         self.links.remove(&peer.link);
         self.inbox.lines.borrow_mut().remove(&peer.link);
@@ -225,97 +139,8 @@ impl WebRtc {
         Some(peer)
     }
 
-    fn refuse(&mut self, from: PeerId, dial: DialId) {
-        self.counters.offers_refused += 1;
-        let Some(signal) = Signal::new(dial, Body::Full).encode() else { return };
-        let waiting = |event: &&TransportEvent| matches!(event, TransportEvent::Signal { .. });
-        if self.ready.iter().filter(waiting).count() < REFUSALS_MAX {
-            self.ready.push_back(TransportEvent::Signal { to: from, signal });
-        }
-    }
-
-    fn ignore(&mut self, from: PeerId) {
-        tracing::debug!(?from, "a signal is ignored");
-        self.counters.signals_ignored += 1;
-    }
-
-    fn on_offer(&mut self, from: PeerId, signal: Signal) {
-        let dial = signal.dial;
-        let room = self.has_room();
-        let answer = match self.peers.get_mut(&from).map(|peer| (&peer.stage, &mut peer.next_offer))
-        {
-            None if room => true,
-            None => return self.refuse(from, dial),
-            // Both dialled at once: the smaller id's offer counts.
-            Some((Stage::Dialling(_), _)) => from < self.me,
-            // The peer has given its last dial up and started anew.
-            Some((Stage::Answering(current, _), _)) => *current != dial,
-            Some((Stage::Up { dial: current }, next_offer)) => {
-                if *current != Some(dial) {
-                    *next_offer = Some((Instant::now(), signal));
-                }
-                return;
-            }
-        };
-        match signal.body {
-            Body::Offer { sdp, candidates } if answer => self.answer(from, dial, sdp, candidates),
-            _ => self.ignore(from),
-        }
-    }
-
-    fn answer(&mut self, from: PeerId, dial: DialId, sdp: String, mut candidates: Vec<String>) {
-        self.early.retain(|(peer, signal)| {
-            let mine = *peer == from && signal.dial == dial;
-            if let (true, Body::Candidates { candidates: early }) = (mine, &signal.body) {
-                candidates.extend_from_slice(early);
-            }
-            !mine
-        });
-        let deadline = Instant::now() + self.config.dial_timeout;
-        match Setup::answer(dial, sdp, candidates, deadline) {
-            Ok((setup, orders)) => {
-                self.start(from, Stage::Answering(dial, Box::new(setup)), orders);
-            }
-            Err(error) => {
-                tracing::debug!(?from, %error, "an offer is not usable");
-                self.drop_peer(from);
-                let reason = error.reason();
-                self.ready.push_back(TransportEvent::ConnectFailed { peer: from, reason });
-            }
-        }
-    }
-
-    /// Gives a signal to its set-up.
-    fn forward(&mut self, from: PeerId, signal: Signal) {
-        let Some(peer) = self.peers.get_mut(&from) else { return self.ignore(from) };
-        let link = peer.link;
-        let Some(setup) = peer.stage.setup() else { return self.ignore(from) };
-        match setup.take(signal) {
-            Ok(orders) => self.order(link, orders),
-            Err(error) => self.failed(from, &error),
-        }
-    }
-
-    fn failed(&mut self, peer: PeerId, error: &SetupError) {
-        tracing::debug!(?peer, %error, "set-up failed");
-        self.lost(peer, error.reason());
-    }
-
-    fn on_candidates(&mut self, from: PeerId, signal: Signal) {
-        match self.peers.get(&from).map(|peer| &peer.stage) {
-            Some(Stage::Dialling(_)) => self.forward(from, signal),
-            Some(Stage::Answering(dial, _)) if *dial == signal.dial => self.forward(from, signal),
-            _ => {
-                if self.early.len() == EARLY_MAX {
-                    self.early.pop_front();
-                }
-                self.early.push_back((from, signal));
-            }
-        }
-    }
-
     /// A link or a set-up has ended at the other end, in between, or by time.
-    fn lost(&mut self, id: PeerId, reason: CloseReason) {
+    pub(super) fn lost(&mut self, id: PeerId, reason: CloseReason) {
         let Some(mut peer) = self.drop_peer(id) else { return };
         self.ready.push_back(if peer.stage.is_up() {
             TransportEvent::Disconnected { peer: id, reason }
@@ -349,14 +174,6 @@ impl WebRtc {
                 peer.say(OPEN);
             }
             self.flushed(id, flushed);
-        }
-    }
-
-    fn flushed(&mut self, to: PeerId, flushed: Result<Option<Bytes>, SetupError>) {
-        match flushed {
-            Ok(Some(signal)) => self.ready.push_back(TransportEvent::Signal { to, signal }),
-            Ok(None) => {}
-            Err(error) => self.failed(to, &error),
         }
     }
 
@@ -436,8 +253,7 @@ impl WebRtc {
     }
 
     fn relieve(&mut self, to: PeerId, lane: Lane) {
-        let window = self.config.send_window;
-        if self.peers.get_mut(&to).is_some_and(|peer| peer.relieve(lane, window)) {
+        if self.peers.get_mut(&to).is_some_and(|peer| peer.relieve(lane)) {
             self.ready.push_back(TransportEvent::Writable { to, lane });
         }
     }
@@ -510,7 +326,7 @@ impl Transport for WebRtc {
 
     fn try_send(&mut self, to: PeerId, lane: Lane, frame: Bytes) -> Result<(), TrySendError> {
         match self.peers.get_mut(&to) {
-            Some(peer) => peer.take(lane, frame, self.config.send_window),
+            Some(peer) => peer.take(lane, frame),
             None => Err(TrySendError::NotConnected(frame)),
         }
     }

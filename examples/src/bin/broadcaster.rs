@@ -1,7 +1,7 @@
 //! Streams a test pattern or a file to whoever watches.
 
 use anyhow::{Result, bail};
-use beacon_codec_lite::{FileSink, Mp4File, TestPattern, TestPatternOptions};
+use beacon_codec_lite::{FileSink, Mp4File, Rendition, TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::{Edge, args, finish};
 use beacon_sdk::{Beacon, Broadcast, Event, Profile, Sink, Source, Ticket};
@@ -35,6 +35,10 @@ struct Args {
     /// Bits per second of what is encoded here, in Mbit/s
     #[arg(long, value_name = "MBIT", default_value = "0.8", value_parser = args::megabits)]
     bitrate: u64,
+    /// Publish the test pattern in two sizes, 640 x 360 and 320 x 180 at a quarter of --bitrate:
+    /// viewers take the one that arrives in time
+    #[arg(long)]
+    ladder: bool,
     /// Links this process has at most; viewers carry the stream to all others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     max_links: Option<u16>,
@@ -110,14 +114,20 @@ async fn tell(mut broadcast: Broadcast) {
 }
 
 fn open_source(args: &Args) -> Result<Box<dyn Source>> {
+    if args.ladder && args.source != "test" {
+        bail!("--ladder goes with --source test; a file has the pictures that it has");
+    }
     let encode = args.codec.is_some() || args.source.starts_with("camera");
     match args.source.strip_prefix("file:") {
         _ if encode => gst_source(args),
         Some(path) => Ok(Box::new(Mp4File::open(path, args.looped)?)),
         None if args.source == "test" => {
+            let bitrate = u32::try_from(args.bitrate).unwrap_or(u32::MAX);
+            let small = Rendition { width: 320, height: 180, bitrate: (bitrate / 4).max(50_000) };
             let options = TestPatternOptions {
                 group: group(args.run.profile),
-                video_bitrate: u32::try_from(args.bitrate).unwrap_or(u32::MAX),
+                video_bitrate: bitrate,
+                further: if args.ladder { vec![small] } else { Vec::new() },
                 ..Default::default()
             };
             Ok(Box::new(TestPattern::new(options)?))

@@ -32,6 +32,9 @@ struct Args {
     /// Take the best rendition up to this height in pixels, instead of all
     #[arg(long, value_name = "PIXELS")]
     max_height: Option<u16>,
+    /// Take one rendition, the largest that arrives in time, up to --max-height
+    #[arg(long)]
+    adapt: bool,
     /// Take only these codecs, by the beginning of their names, such as avc1,opus
     #[arg(long, value_name = "CODECS", value_delimiter = ',')]
     codecs: Vec<String>,
@@ -62,8 +65,11 @@ async fn run(args: Args) -> Result<()> {
     let mut config = args.run.profile.config();
     config.upload_bps = args.upload_limit;
     config.choice.codecs.clone_from(&args.codecs);
-    if let Some(height_max) = args.max_height {
-        config.choice.renditions = Renditions::Best { height_max, bitrate_max: u32::MAX };
+    let (height_max, bitrate_max) = (args.max_height.unwrap_or(u16::MAX), u32::MAX);
+    if args.adapt {
+        config.choice.renditions = Renditions::Auto { height_max, bitrate_max };
+    } else if args.max_height.is_some() {
+        config.choice.renditions = Renditions::Best { height_max, bitrate_max };
     }
     if let Some(links) = args.links {
         config.links_target = links;

@@ -20,14 +20,18 @@ const HEARD_BYTES_MAX: usize = 1024;
 /// What a connection reads at once.
 const READ_BYTES: usize = 4 * 1024;
 
-/// The page's files: path, type, content.
-const FILES: [(&str, &str, &str); 7] = [
+/// The page's files: path, type, content. How pictures are played and what is told of them is the
+/// same as in a page that is a peer itself.
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("../../page/index.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("../../page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../../page/page.js")),
-    ("/player.js", JAVASCRIPT, include_str!("../../page/player.js")),
+    ("/show.js", JAVASCRIPT, include_str!("../../page/show.js")),
     ("/stream.js", JAVASCRIPT, include_str!("../../page/stream.js")),
-    ("/panel.js", JAVASCRIPT, include_str!("../../page/panel.js")),
+    ("/player.js", JAVASCRIPT, include_str!("../../../beacon-web/js/player.js")),
+    ("/mse.js", JAVASCRIPT, include_str!("../../../beacon-web/js/mse.js")),
+    ("/panel.js", JAVASCRIPT, include_str!("../../../beacon-web/pages/panel.js")),
+    ("/format.js", JAVASCRIPT, include_str!("../../../beacon-web/pages/format.js")),
     ("/icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
