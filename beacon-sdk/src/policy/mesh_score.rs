@@ -311,7 +311,8 @@ mod tests {
         // what round trip, age and contribution but for the first.
         let table = [
             ((8000, 40, 30, 99, 100), (96, 100, SuperSeed)),
-            ((4000, 60, 30, 99, 100), (87, 73, SuperSeed)),
+            // At the very edge: what decays within a second keeps it from the band.
+            ((4000, 60, 30, 99, 100), (87, 73, Relay)),
             ((3000, 60, 30, 99, 100), (84, 63, Relay)),
             ((1000, 60, 30, 99, 100), (74, 31, Relay)),
             ((600, 60, 30, 99, 50), (61, 21, Relay)),
