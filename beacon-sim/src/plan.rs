@@ -1,8 +1,12 @@
 //! Plans: an experiment as a TOML file. A plan and a seed decide a run down to the last bit.
 
 mod adversary;
+mod churn;
+mod network;
 
 pub use adversary::{Adversary, Kind};
+pub use churn::{Churn, Stay};
+pub use network::{Access, CONTROL_MBIT, Latency, Nat, Network, Origin};
 
 use crate::bound::{Class, Mix};
 use beacon_sdk::{Config, ConfigError, Profile};
@@ -146,171 +150,6 @@ pub struct Overrides {
     pub slow_ms: Option<u64>,
     /// [`Config::silence`] in ms.
     pub silence_ms: Option<u64>,
-}
-
-/// A class of access links.
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Access {
-    /// Its part of all viewers, relative to the other classes.
-    pub share: u32,
-    /// What it gives to the mesh, Mbit/s. A class with 0 still sends control frames, at
-    /// [`CONTROL_MBIT`].
-    pub up: f64,
-    /// Downlink, Mbit/s.
-    #[serde(default = "default_down")]
-    pub down: f64,
-    /// What stands before it.
-    #[serde(default)]
-    pub nat: Nat,
-}
-
-/// Uplink of a viewer that gives nothing, Mbit/s: what its control frames go over.
-pub const CONTROL_MBIT: f64 = 0.5;
-
-fn default_down() -> f64 {
-    100.0
-}
-
-/// Kinds of address translation, by who can connect to whom (theory.md §3).
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Nat {
-    /// Reachable by everybody.
-    #[default]
-    Open,
-    /// Endpoint-independent mapping: can be punched.
-    Eim,
-    /// Endpoint-dependent mapping ("symmetric").
-    Edm,
-}
-
-/// The origin's access link.
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Origin {
-    /// Uplink, Mbit/s.
-    pub up: f64,
-    /// Links at most; the profile's if absent.
-    pub links: Option<u16>,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self { up: 20.0, links: None }
-    }
-}
-
-/// The network between the access links.
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Network {
-    /// Where delays come from.
-    pub latency: Latency,
-    /// Median of the jitter added to every burst, ms; lognormal with sigma .3, cut at ten times.
-    pub jitter_ms: f64,
-    /// Frames lost, percent, in bursts (Gilbert–Elliott with `loss_burst`).
-    pub loss: f64,
-    /// Mean length of a loss burst in frames.
-    pub loss_burst: f64,
-    /// Bytes per frame that are not Beacon's: IP, UDP, DTLS, SCTP.
-    pub overhead: u32,
-    /// What waits in an access link before the sender is held back, ms.
-    pub queue_ms: u32,
-    /// Hold links to what loss-based congestion control gives: MSS / (RTT · √(2p/3)).
-    pub loss_limited: bool,
-    /// Clocks are off by up to this, either way, ms.
-    pub skew_ms: u32,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            latency: Latency::Fixed { ms: 30.0 },
-            jitter_ms: 3.0,
-            loss: 0.0,
-            loss_burst: 1.5,
-            overhead: 70,
-            queue_ms: 100,
-            loss_limited: true,
-            skew_ms: 0,
-        }
-    }
-}
-
-/// Where one-way delays come from.
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Latency {
-    /// All pairs alike.
-    Fixed {
-        /// One way, ms.
-        ms: f64,
-    },
-    /// A generator fitted to the round trips of PlanetLab (theory.md §6.3).
-    Planetlab {
-        /// Multiplies every delay: 0.3 is about one continent.
-        #[serde(default = "one")]
-        scale: f64,
-    },
-    /// Round trips in ms, a square of numbers, one row a line; peers take rows at random.
-    Matrix {
-        /// The file, beside the plan.
-        file: PathBuf,
-    },
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-/// How viewers come and go.
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Churn {
-    /// How long they stay.
-    pub stay: Stay,
-    /// The first ones come spread over this time, seconds.
-    pub arrive_s: f64,
-    /// Another viewer comes for every one that leaves, so that their number stays.
-    pub replace: bool,
-    /// Percent of those leaving that say goodbye; the others vanish.
-    pub goodbye: u32,
-}
-
-impl Default for Churn {
-    fn default() -> Self {
-        Self { stay: Stay::Forever, arrive_s: 5.0, replace: true, goodbye: 70 }
-    }
-}
-
-/// How long viewers stay (theory.md §6.4).
-#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stay {
-    /// Nobody leaves.
-    Forever,
-    /// Exponential.
-    Exponential {
-        /// Seconds.
-        mean: f64,
-    },
-    /// Lognormal.
-    Lognormal {
-        /// Of the logarithm of seconds.
-        mu: f64,
-        /// Of the logarithm of seconds.
-        sigma: f64,
-    },
-    /// Weibull.
-    Weibull {
-        /// Below 1: those who have stayed, stay.
-        shape: f64,
-        /// Seconds.
-        scale: f64,
-    },
-    /// 30 % lognormal with median 40 s and sigma 1, 70 % Weibull (.6, 1500 s).
-    ViewerMix,
 }
 
 /// Something that happens once.

@@ -126,11 +126,10 @@ impl Publisher {
             return Err(PublishError::Order(id));
         }
         outgoing.dts = object.dts;
-        if !self.thinner.keeps(&object, outgoing.track.is_video()) {
-            outgoing.thinned = true;
-            return Ok(Vec::new());
-        }
-        Ok(outgoing.segmenter.push(object))
+        let duration = object.duration;
+        let kept = self.thinner.take(object, outgoing.track.is_video());
+        outgoing.thinned |= kept.as_ref().is_none_or(|kept| kept.duration != duration);
+        Ok(kept.map_or(Vec::new(), |object| outgoing.segmenter.push(object)))
     }
 
     fn flush(&mut self) -> Vec<(TrackId, Cut)> {

@@ -3,7 +3,8 @@
 //! A mesh that is given more than it carries delivers next to nothing: what is late is asked for
 //! again, and the answers take the place of what would have been in time. So the origin publishes
 //! less: first without the upper temporal layers, then without the pictures at the end of each
-//! group, which nothing else needs. Sound and keyframes stay, and everybody sees the same.
+//! group, which nothing else needs: the last one before them is shown until the next group. Sound
+//! and keyframes stay, and everybody sees the same.
 
 use crate::id::TrackId;
 use crate::media::Object;
@@ -39,8 +40,11 @@ struct Group {
     kept: u64,
     /// Nothing is kept until the next keyframe.
     cut: bool,
-    /// The same of the group before.
+    /// Decode time of the first object.
+    start: u64,
+    /// The same of the group before, and its length in ticks.
     last: [u64; LAYERS],
+    length: u64,
 }
 
 impl Thinner {
@@ -58,37 +62,44 @@ impl Thinner {
         self.offered
     }
 
-    /// Whether an object is published.
-    pub(super) fn keeps(&mut self, object: &Object, video: bool) -> bool {
+    /// What of an object is published: all, nothing, or all and for as long as what follows it is
+    /// left out.
+    pub(super) fn take(&mut self, object: Object, video: bool) -> Option<Object> {
         let size = object.data.len() as u64;
         self.rate(object.captured, size, video);
         if !video {
-            return true;
+            return Some(object);
         }
         let (share, of) = self.share();
         let group = self.groups.entry(object.track).or_default();
         if object.keyframe {
-            *group = Group { last: group.layers, ..Group::default() };
+            let length = object.dts.saturating_sub(group.start);
+            *group = Group { start: object.dts, last: group.layers, length, ..Group::default() };
         }
         let layer = usize::from(object.layer).min(LAYERS - 1);
         group.layers[layer] += size;
         let known = group.last.iter().sum::<u64>() > 0;
-        if share < of && known && !object.keyframe {
-            let allowed = |bytes: u64| bytes.saturating_mul(share) / of.max(1);
-            let total = allowed(group.last.iter().sum());
-            let mut sum = 0;
-            let fits = group.last.iter().take_while(|bytes| {
-                sum += **bytes;
-                sum <= total
-            });
-            let top = fits.count().max(1);
-            group.cut |= layer == 0 && group.kept + size > total * SLACK / (SLACK - 1);
-            if layer >= top || group.cut {
-                return false;
-            }
+        if share >= of || !known || object.keyframe {
+            group.kept += size;
+            return Some(object);
+        }
+        let total = group.last.iter().sum::<u64>().saturating_mul(share) / of.max(1);
+        let mut sum = 0;
+        let fits = group.last.iter().take_while(|bytes| {
+            sum += **bytes;
+            sum <= total
+        });
+        if group.cut || layer >= fits.count().max(1) {
+            return None;
         }
         group.kept += size;
-        true
+        group.cut = group.kept > total * SLACK / (SLACK - 1);
+        if !group.cut {
+            return Some(object);
+        }
+        let left = (group.start + group.length).saturating_sub(object.dts);
+        let left = u32::try_from(left).unwrap_or(object.duration);
+        Some(Object { duration: object.duration.max(left), ..object })
     }
 
     /// The part of the pictures' bytes that may be published, as a fraction.
@@ -124,9 +135,9 @@ mod tests {
     const AUDIO: TrackId = TrackId::new(1).unwrap();
 
     /// Ten pictures a second in groups of ten, the keyframe as large as five; every second one in
-    /// layer 1 if there are layers; sound beside them. What is kept: per picture of the last group,
-    /// bytes per second, whether all sound was.
-    fn run(thinner: &mut Thinner, layers: bool, seconds: u64) -> (Vec<bool>, u64, bool) {
+    /// layer 1 if there are layers; sound beside them. What is kept: how long each picture of the last
+    /// group is shown, bytes per second, whether all sound was.
+    fn run(thinner: &mut Thinner, layers: bool, seconds: u64) -> (Vec<u32>, u64, bool) {
         let (mut last, mut bytes, mut sound) = (Vec::new(), 0, true);
         let first = thinner.since.map_or(0, |since| since.as_micros() / 100_000 + 100);
         for n in first..first + seconds * 10 {
@@ -144,14 +155,14 @@ mod tests {
             let key = n % 10 == 0;
             let layer = if layers { (n % 2) as u8 } else { 0 };
             let picture = object(VIDEO, key, layer, if key { 5000 } else { 1000 });
-            sound &= thinner.keeps(&object(AUDIO, true, 0, 100), false);
+            sound &= thinner.take(object(AUDIO, true, 0, 100), false).is_some();
             if key {
                 last.clear();
                 bytes = 0;
             }
-            let kept = thinner.keeps(&picture, true);
-            bytes += if kept { picture.data.len() as u64 } else { 0 };
-            last.push(kept);
+            let kept = thinner.take(picture, true);
+            bytes += kept.as_ref().map_or(0, |kept| kept.data.len() as u64);
+            last.push(kept.map_or(0, |kept| kept.duration));
         }
         (last, bytes, sound)
     }
@@ -171,9 +182,10 @@ mod tests {
         run(&mut thinner, false, 10);
         thinner.limit(Some(9000));
         let (kept, bytes, sound) = run(&mut thinner, false, 10);
-        assert!(sound && (7000..=9000).contains(&bytes), "{bytes}");
-        let first_left = kept.iter().take_while(|kept| **kept).count();
-        assert!(first_left >= 3 && kept[first_left..].iter().all(|kept| !kept), "{kept:?}");
+        assert!(sound && (7000..=9600).contains(&bytes), "{bytes}");
+        let shown = kept.iter().take_while(|shown| **shown > 0).count();
+        assert!(shown >= 3 && kept[shown..].iter().all(|shown| *shown == 0), "{kept:?}");
+        assert_eq!(kept.iter().sum::<u32>(), 10, "the last one stays on the screen: {kept:?}");
         thinner.limit(None);
         assert_eq!(run(&mut thinner, false, 10).1, 14_000);
     }
@@ -184,7 +196,7 @@ mod tests {
         run(&mut thinner, true, 10);
         thinner.limit(Some(11_500));
         let (kept, ..) = run(&mut thinner, true, 10);
-        let even = [true, false].repeat(5);
+        let even = [1, 0].repeat(5);
         assert_eq!(kept, even, "layer 0 has 9,000 of 14,000 bytes");
     }
 
@@ -194,7 +206,11 @@ mod tests {
         run(&mut thinner, false, 10);
         thinner.limit(Some(0));
         let (kept, ..) = run(&mut thinner, false, 10);
-        assert_eq!(kept.iter().filter(|kept| **kept).count(), 1);
-        assert!(kept[0]);
+        assert_eq!(
+            kept.iter().filter(|shown| **shown > 0).count(),
+            2,
+            "and what shows until the next"
+        );
+        assert_eq!((kept[0], kept[1]), (1, 9));
     }
 }
