@@ -29,6 +29,7 @@ class Broadcast {
   #refusal = { cause: '', cure: '' };
   #lost = '';
   #mute = '';
+  #scarce = '';
   #told = '';
   #leave = () => this.close();
 
@@ -169,6 +170,7 @@ class Broadcast {
     if (message.type === 'event') {
       if (message.name === 'signal-lost') this.#lost = message.text.replace(/^rendezvous lost: /, '');
       if (message.name === 'signal-back' || message.name === 'peer') this.#lost = '';
+      if (message.name === 'supply') this.#scarce = message.enough ? '' : `The uplinks of all viewers carry ${message.percent} % of what they want: part of the pictures is left out. A lower quality helps.`;
       this.#say('event', message);
     } else if (message.type === 'end') {
       if (message.reason) return this.#refuse(refused(message.reason, this.name));
@@ -182,7 +184,7 @@ class Broadcast {
     const left = this.#past.reduce((sum, { encoder }) => sum + encoder.left, 0);
     const behind = this.#past.some(({ encoder }) => encoder.refused > 0);
     return [
-      this.#capture.remark, this.#mute,
+      this.#capture.remark, this.#mute, this.#scarce,
       left > LEFT_OUT * (frames + left) ? `This device is too slow for ${this.quality}: ${Math.round(100 * left / (frames + left))} % of the pictures are left out. A lower quality helps.` : '',
       behind ? 'The engine is behind; pictures are left out.' : '',
     ].filter(Boolean).join(' ');

@@ -58,8 +58,9 @@ class Watch {
   #codecs = [];
   #leave = () => this.close();
 
-  /** What is left out though the rest plays. */
-  remark = '';
+  /** What cannot be played here, and whether the origin leaves out pictures. */
+  #without = '';
+  #thinned = false;
 
   constructor(options) {
     this.#options = { upload: 'auto', ...options };
@@ -70,6 +71,11 @@ class Watch {
   get state() {
     const { video } = this.#options;
     return state({ ...this.#facts, video, player: this.#player, peers: this.#stats?.peers ?? 0 });
+  }
+
+  /** What is left out though the rest plays. */
+  get remark() {
+    return [this.#without, this.#thinned && 'Fewer pictures for now: the uplinks of all viewers together are too slow.'].filter(Boolean).join(' ');
   }
 
   get tracks() { return this.#tracks; }
@@ -151,6 +157,8 @@ class Watch {
     };
     this.#stats = null;
     this.#replaced = false;
+    this.#thinned = false;
+    this.#without = '';
     this.#renditions = [];
     this.#player?.close();
     this.#shown = null;
@@ -215,7 +223,7 @@ class Watch {
         return this.restart();
       case 'chosen':
         this.#tracks = data.tracks;
-        this.remark = [data.remark, this.#instead && `Played with more delay: ${this.#instead}`].filter(Boolean).join(' ');
+        this.#without = [data.remark, this.#instead && `Played with more delay: ${this.#instead}`].filter(Boolean).join(' ');
         this.#say('tracks', data.tracks);
         return this.#changed();
       case 'stats':
@@ -245,6 +253,7 @@ class Watch {
       case 'event':
         if (message.name === 'signal-lost') facts.lost = message.text.replace(/^rendezvous lost: /, '');
         if (message.name === 'signal-back' || message.name === 'peer') facts.lost = '';
+        if (message.name === 'thinned') this.#thinned = message.thinned;
         if (message.name === 'replaced') this.#replaced = true;
         if (message.name === 'described') this.#renditions = pictures(message.tracks, this.#codecs);
         this.#say('event', message);
