@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// lost to the attack (continuity, delay); how many of the hostile did harm, how long until no good viewer
 /// hung on one any more, and how many never were left; what it cost. Means over seeds.
 ///
-/// What a suite holds: a plan, seeds, and for each [[attack]] a name and whatever of the plan is different;
+/// What a suite holds: a plan, seeds, and for each `[[attack]]` a name and whatever of the plan is different;
 /// see the files in beacon-sim/plans/attacks. docs/attacks.md says what the columns mean.
 #[derive(Debug, Args)]
 pub(crate) struct Attack {
