@@ -46,17 +46,19 @@ async function scenes(folder) {
   const link = await caster.getByLabel('Link for viewers').inputValue();
   const viewer = await playing(await open(link.slice(url.length)));
   await goesOn(viewer, 30);
-  await caster.waitForFunction(async () => {
-    const [stream] = await (await fetch('/api/streams')).json();
-    window.listed = stream;
-    return Boolean(stream.thumbnail);
-  }, null, { timeout: 60_000 });
   const listed = await caster.evaluate(async () => {
+    // Asked again here: `waitForFunction` takes the promise of an asynchronous function for a yes.
+    let listing;
+    for (let tries = 0; !listing?.thumbnail; tries += 1) {
+      if (tries === 300) throw new Error(`no thumbnail is listed: ${JSON.stringify(listing)}`);
+      await new Promise(done => setTimeout(done, 200));
+      [listing] = await (await fetch('/api/streams')).json();
+    }
     // Not by an element's decode(): that asks the compositor, which may refuse a page that it is not drawing.
-    const answer = await fetch(window.listed.thumbnail);
+    const answer = await fetch(listing.thumbnail);
     if (!answer.ok) throw new Error(`no thumbnail: ${answer.status} ${await answer.text()}`);
     const image = await createImageBitmap(await answer.blob());
-    const { title, category, tags } = window.listed;
+    const { title, category, tags } = listing;
     return [title, category, ...tags, `${image.width} × ${image.height}`];
   });
   const seen = { listed, pattern: await look(viewer) };
