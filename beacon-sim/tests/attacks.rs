@@ -31,8 +31,7 @@ fn play(adversary: &str) -> (Report, Attack) {
 fn polluters_are_left_at_once_and_nobody_passes_it_on() {
     let (report, attack) = play("kind = 'polluter', share = 0.25, from_s = 6");
     assert!(report.symbols_invalid > 0 && attack.hostile >= 5);
-    // The tail was within 1000 ms once; what doubled it is open (docs/attacks.md).
-    assert!(attack.left_ms.p50 <= 300 && attack.left_ms.p95 <= 1500, "{attack:?}");
+    assert!(attack.left_ms.p50 <= 300 && attack.left_ms.p95 <= 1000, "{attack:?}");
     assert!(report.continuity.s4 >= 0.999, "{:?}", report.continuity);
     assert_eq!(attack.wronged, 0);
 }

@@ -25,6 +25,19 @@ fn an_audience_on_home_lines_sees_everything() {
     }
 }
 
+/// Half of the places of the one who gives were kept for four neighbours at home, who filled half of
+/// those; most stripes were asked for, and half of them of the origin.
+#[test]
+fn one_who_gives_serves_a_small_audience_in_all_stripes() {
+    let plan = plan("few.toml");
+    for seed in 1..=3 {
+        let report = world::run(&plan, seed, |_, _| {}).unwrap();
+        assert!(report.continuity.s4 > 0.999, "seed {seed}: {:?}", report.continuity);
+        assert!(report.source_ratio < 1.2, "seed {seed}: {}", report.source_ratio);
+        assert!(report.delay_ms.p95 < 1000, "seed {seed}: {:?}", report.delay_ms);
+    }
+}
+
 /// Given more than it carries, a mesh delivers nothing; given as much as it carries, all of that.
 #[test]
 fn too_few_uplinks_cost_pictures_and_not_presence() {

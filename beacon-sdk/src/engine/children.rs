@@ -3,6 +3,10 @@
 //! A child that can serve many itself belongs near the origin: in a full stripe it takes the
 //! place of the one that can serve fewest. That one is given notice and served on until it has
 //! found another parent, so that no picture suffers.
+//!
+//! Every stripe is entitled to its share of the places. Those that no neighbour could fill are lent
+//! to other stripes, and asked back when one could: a peer with few neighbours has more places at
+//! home than there are neighbours to fill them.
 
 use super::census::Count;
 use crate::plugin::PeerKey;
@@ -17,8 +21,8 @@ const BETTER: u16 = 2;
 /// The bar of a stripe in which no child is taken.
 pub(super) const CLOSED: u8 = u8::MAX;
 
-/// How many stripe subscriptions a peer serves, and where: half of them in its home stripe, in
-/// which it is interior, the rest spread over the others.
+/// How many stripe subscriptions a peer serves, and what each stripe's share of them is: half in its
+/// home stripe, in which it is interior, the rest spread over the others.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) struct Capacity {
     home: u8,
@@ -35,7 +39,7 @@ impl Capacity {
         Self { home, slots, others: u16::from(stripes - 1).max(1) }
     }
 
-    /// Children it takes in a stripe.
+    /// Children it takes in a stripe where all stripes are asked for.
     pub(super) fn children(&self, stripe: u8) -> u16 {
         let half = self.slots / 2;
         let share = if stripe == self.home { half } else { half / self.others };
@@ -81,6 +85,8 @@ pub(super) struct Children {
     /// Children per stripe, at the origin.
     fanout: Option<u16>,
     own: Capacity,
+    /// Neighbours that are children of a stripe, or could be.
+    within_reach: Vec<u16>,
 }
 
 /// Whether a child is taken.
@@ -97,7 +103,8 @@ pub(super) enum Place {
 impl Children {
     /// `count` stripes with the repair stripe. The origin takes `fanout` in each.
     pub(super) fn new(count: u8, fanout: Option<u16>, own: Capacity) -> Self {
-        Self { stripes: vec![Vec::new(); usize::from(count)], fanout, own }
+        let count = usize::from(count);
+        Self { stripes: vec![Vec::new(); count], fanout, own, within_reach: vec![0; count] }
     }
 
     fn all(&self, stripe: u8) -> impl Iterator<Item = &Child> {
@@ -119,7 +126,7 @@ impl Children {
         self.stripes.iter().map(Vec::len).sum()
     }
 
-    /// Places in a stripe. The origin spreads what it has evenly: every stripe begins with it.
+    /// The share of a stripe. The origin spreads what it has evenly: every stripe begins with it.
     fn limit(&self, stripe: u8) -> usize {
         let each = self.own.slots / (self.own.others + 1);
         let even = |fanout: u16| fanout.min(each).max(1);
@@ -131,14 +138,39 @@ impl Children {
         self.own = own;
     }
 
-    /// No stripe but the last has room, which is the repair stripe.
-    pub(super) fn full(&self) -> bool {
-        let stripes = (0_u8..).zip(&self.stripes[..self.stripes.len() - 1]);
-        stripes.into_iter().all(|(stripe, _)| !self.room(stripe))
+    /// So many neighbours are children of a stripe, or could be.
+    pub(super) fn reach(&mut self, stripe: u8, neighbours: u16) {
+        if let Some(within_reach) = self.within_reach.get_mut(usize::from(stripe)) {
+            *within_reach = neighbours;
+        }
     }
 
-    /// Gives notice to the weakest where there are more than places; whom, in which stripe. One
-    /// at a time of each stripe, or all `at_once`.
+    /// All places are taken.
+    pub(super) fn full(&self) -> bool {
+        let stripes = self.stripes.len() as u8;
+        match self.fanout {
+            Some(_) => (0..stripes - 1).all(|stripe| !self.room(stripe)),
+            None => self.staying() >= usize::from(self.own.slots),
+        }
+    }
+
+    /// Children that stay, in one stripe.
+    fn staying_in(&self, stripe: u8) -> usize {
+        self.all(stripe).filter(|child| child.stays()).count()
+    }
+
+    /// Children that stay, in all stripes.
+    fn staying(&self) -> usize {
+        self.stripes.iter().flatten().filter(|child| child.stays()).count()
+    }
+
+    /// By how many children a stripe is beyond its share.
+    fn beyond(&self, stripe: u8) -> usize {
+        self.staying_in(stripe).saturating_sub(self.limit(stripe))
+    }
+
+    /// Gives notice to the weakest where there are more than places: whom, in which stripe. Lent
+    /// places are asked back first. One at a time of each stripe, or all `at_once`.
     pub(super) fn shed(&mut self, now: Instant, at_once: bool) -> Vec<(u8, PeerKey)> {
         let mut shed = Vec::new();
         let weakest = |children: &Self, stripe: u8| {
@@ -147,17 +179,16 @@ impl Children {
             if at_once { all } else { children.weakest(stripe).map(|child| child.key) }
         };
         loop {
-            let staying = |s: &Vec<Child>| s.iter().filter(|c| c.stays()).count();
-            let all: usize = self.stripes.iter().map(staying).sum();
-            let over = |stripe: u8, count: usize| {
-                count > self.limit(stripe)
-                    || self.fanout.is_none() && all > usize::from(self.own.slots)
+            let over = |stripe: u8| match self.fanout {
+                Some(_) => self.beyond(stripe) > 0,
+                None => self.staying() > usize::from(self.own.slots),
             };
-            let fullest = (0_u8..)
-                .zip(&self.stripes)
-                .map(|(stripe, children)| (staying(children), stripe))
-                .filter(|(count, stripe)| *count > 0 && over(*stripe, *count))
-                .filter_map(|(count, stripe)| Some((count, stripe, weakest(self, stripe)?)))
+            let fullest = (0..self.stripes.len() as u8)
+                .filter(|&stripe| over(stripe))
+                .filter_map(|stripe| {
+                    let count = (self.beyond(stripe), self.staying_in(stripe));
+                    Some((count, stripe, weakest(self, stripe)?))
+                })
                 .max();
             let Some((_, stripe, key)) = fullest else { return shed };
             let child = self.stripes[usize::from(stripe)].iter_mut().find(|c| c.key == key);
@@ -173,13 +204,27 @@ impl Children {
         self.stripes.iter().flatten().any(|child| child.notice.is_some())
     }
 
-    /// Whether another child finds an empty place.
+    /// Places of all stripes' shares that neighbours could still fill.
+    fn kept(&self) -> usize {
+        let kept = |(stripe, reach): (u8, &u16)| {
+            self.limit(stripe).min(usize::from(*reach)).saturating_sub(self.staying_in(stripe))
+        };
+        (0..).zip(&self.within_reach).map(kept).sum()
+    }
+
+    /// Whether another child finds an empty place, or one that is lent to another stripe.
     fn room(&self, stripe: u8) -> bool {
-        let staying = |child: &&Child| child.stays();
-        let Some(children) = self.stripes.get(usize::from(stripe)) else { return false };
-        let all: usize = self.stripes.iter().map(|s| s.iter().filter(staying).count()).sum();
-        (self.fanout.is_some() || all < usize::from(self.own.slots))
-            && children.iter().filter(staying).count() < self.limit(stripe)
+        let count = self.stripes.len() as u8;
+        let within = stripe < count && self.staying_in(stripe) < self.limit(stripe);
+        if self.fanout.is_some() {
+            return within;
+        }
+        let (all, slots) = (self.staying(), usize::from(self.own.slots));
+        if within {
+            all < slots || (0..count).any(|other| self.beyond(other) > 0)
+        } else {
+            stripe < count && all + self.kept() < slots
+        }
     }
 
     /// The one that would make room, unless one is about to already.
@@ -345,10 +390,16 @@ mod tests {
         assert_eq!(children.shed(NOW, false), [(0, PeerKey(2)), (4, PeerKey(3))]);
         assert_eq!(children.shed(NOW, false), []);
         children.expire(NOW + NOTICE);
+        // Both places are at home now, which is entitled to one: the other is lent as long as there is one.
+        assert_eq!(children.shed(NOW + NOTICE, false), []);
+        assert!(children.full());
+        children.resize(Capacity::of(0, 1, 8));
         assert_eq!(children.shed(NOW + NOTICE, false), [(0, PeerKey(3))]);
         children.expire(NOW + NOTICE * 2);
         assert_eq!(children.shed(NOW + NOTICE * 2, false), []);
         assert_eq!(children.of(0).collect::<Vec<_>>(), [PeerKey(1)]);
+        assert!(children.full());
+        children.resize(Capacity::of(0, 2, 8));
         assert!(!children.full());
     }
 
@@ -376,6 +427,39 @@ mod tests {
         assert_eq!(Capacity::of(3, 1, 8).children(3), 1);
         assert_eq!(Capacity::of(3, 0, 8).children(3), 0);
         assert_eq!(Capacity::of(3, u16::MAX, 1).weight(0), CLOSED - 1);
+    }
+
+    #[test]
+    fn what_no_neighbour_could_fill_is_lent_and_asked_back() {
+        // Eight places at home, and one in each of seven others.
+        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
+        (0..8).for_each(|stripe| children.reach(stripe, 4));
+        let take = |children: &mut Children, stripe, key| {
+            children.adopt(stripe, PeerKey(key), (1, ALL), NOW)
+        };
+        assert_eq!(take(&mut children, 3, 1), Place::Taken);
+        // Four are kept at home, and one in each of the six others: five are left.
+        for key in 2..=4 {
+            assert_eq!(take(&mut children, 3, key), Place::Taken);
+        }
+        for key in 1..=3 {
+            assert_eq!(take(&mut children, 5, key), Place::Taken);
+        }
+        assert_eq!(children.bar(5), 2, "what is left is kept for the others");
+        assert_eq!(children.bar(4), 0);
+        for stripe in [1, 2, 4, 6, 7] {
+            assert_eq!(take(&mut children, stripe, 1), Place::Taken);
+        }
+        // Another neighbour comes: a fifth could be at home, where there are four.
+        (1..=4).for_each(|key| assert_eq!(take(&mut children, 0, key), Place::Taken));
+        assert!(children.full());
+        assert_eq!(children.shed(NOW, false), []);
+        children.reach(0, 5);
+        assert_eq!(children.bar(0), 0);
+        assert_eq!(take(&mut children, 0, 5), Place::Taken);
+        assert_eq!(children.shed(NOW, false), [(3, PeerKey(1))], "where most are lent");
+        // As many as there are places, all within reach of more: nothing is lent any more.
+        assert_eq!(children.bar(3), CLOSED);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use super::Engine;
 use super::children::NOTICE;
 use super::outbox::Pacer;
+use super::peers::Peer;
 use crate::config::{Config, SLOTS_MAX};
 use crate::plugin::PeerKey;
 use crate::time::Instant;
@@ -216,6 +217,19 @@ impl Engine {
         }
     }
 
+    /// Counts the neighbours that could take a stripe of this peer: those further from the origin.
+    fn look_around(&mut self) {
+        for stripe in 0..self.feeds.count() {
+            let own = self.feeds.depth(stripe).unwrap_or(u8::MAX);
+            let could = |peer: &Peer| {
+                let depth = peer.status.depth.get(usize::from(stripe));
+                peer.takes & (1 << stripe) != 0 || depth.is_some_and(|depth| *depth > own)
+            };
+            let neighbours = self.peers.ready().filter(|(_, peer)| could(peer)).count();
+            self.feeds.children.reach(stripe, neighbours.min(usize::from(u16::MAX)) as u16);
+        }
+    }
+
     /// Takes as many children as the uplink carries, and gives notice to those beyond.
     pub(super) fn watch_uplink(&mut self) {
         let stripes = u64::from(self.feeds.count() - 1).max(1);
@@ -233,6 +247,7 @@ impl Engine {
                 stripe: self.store.rate(self.tracks) / stripes,
             },
         );
+        self.look_around();
         if self.feeds.resize(self.uplink.slots()) {
             self.tell_soon();
         }
