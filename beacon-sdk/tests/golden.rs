@@ -299,7 +299,7 @@ fn a_published_segment() {
 /// after a look at why it changed. It must be the same on every platform.
 #[test]
 fn a_swarm() {
-    const LOG: &str = "cf2f5e07614739b7d168cc0c76b32602";
+    const LOG: &str = "6f0f5685ce1a9e2b4e61433775954fab";
     let config = Profile::Live.config();
     let mut limited = config.clone();
     limited.links_max = 2;
