@@ -56,6 +56,8 @@ class Watch {
   #renditions = [];
   /** What can be decoded, as beginnings of codec strings. @type {string[]} */
   #codecs = [];
+  /** What of the way to the first picture is behind it. @type {Set<string>} */
+  #reached = new Set();
   #leave = () => this.close();
 
   /** What cannot be played here, and whether the origin leaves out pictures. */
@@ -162,6 +164,8 @@ class Watch {
     this.#renditions = [];
     this.#player?.close();
     this.#shown = null;
+    this.#reached.clear();
+    this.#reach('watch');
     const changed = () => this.#changed(), broken = reason => this.#broken(reason);
     this.#player = low && !this.#instead ? new LivePlayer(video, { changed }) : video && new Player(video, { latency, changed, broken });
     const run = ++this.#run;
@@ -190,6 +194,7 @@ class Watch {
     const live = this.#player instanceof LivePlayer ? this.#player : null;
     const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), live ? decodable() : playable()]);
     if (run !== this.#run) return;
+    this.#reach('engine');
     // It was changed meanwhile.
     if (upload !== this.#options.upload) return this.#start(run);
     const from = { ...(TICKET.test(src) ? { ticket: src } : { name: src }), report: this.#options.report };
@@ -214,8 +219,10 @@ class Watch {
 
   #take(data) {
     switch (data.type) {
+      case 'ready': return this.#reach('ready');
       case 'batch': return data.messages.forEach(message => this.#message(message));
       case 'source': return this.#player instanceof Player ? this.#player.attach(data.handle) : undefined;
+      case 'buffered': return this.#player instanceof Player ? this.#player.buffered() : undefined;
       case 'picture': return this.#player instanceof LivePlayer ? this.#player.picture(data.frame) : data.frame.close();
       case 'starved': return this.#player instanceof LivePlayer ? this.#player.told(data) : undefined;
       case 'unplayable':
@@ -248,7 +255,11 @@ class Watch {
         if (!this.#options.video) this.#say('tracks', this.#tracks = message.tracks);
         break;
       case 'object':
-      case 'fragment': facts.arrivedAt = performance.now(); break;
+      case 'fragment':
+        facts.arrivedAt = performance.now();
+        this.#reach('segment');
+        if (this.#player instanceof Player) this.#player.arrived(message.duration);
+        break;
       case 'gap': facts.gapAt = performance.now(); break;
       case 'event':
         if (message.name === 'signal-lost') facts.lost = message.text.replace(/^rendezvous lost: /, '');
@@ -256,6 +267,7 @@ class Watch {
         if (message.name === 'thinned') this.#thinned = message.thinned;
         if (message.name === 'replaced') this.#replaced = true;
         if (message.name === 'described') this.#renditions = pictures(message.tracks, this.#codecs);
+        if (message.name === 'peer') this.#reach('peer');
         this.#say('event', message);
         break;
       case 'end': return this.#over(message);
@@ -296,7 +308,16 @@ class Watch {
     this.#changed();
   }
 
+  /** A step of the way to the first picture: the first time, a mark in the page's timeline. */
+  #reach(step) {
+    if (this.#reached.has(step)) return;
+    this.#reached.add(step);
+    performance.clearMarks(`beacon-${step}`);
+    performance.mark(`beacon-${step}`);
+  }
+
   #changed() {
+    if (this.#player?.started) this.#reach('begin');
     const now = this.state, told = JSON.stringify(now);
     if (told !== this.#told) {
       this.#told = told;

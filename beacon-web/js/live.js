@@ -40,6 +40,7 @@ export class LivePlayer {
   blocked = false;
   /** Nothing to show. */
   starved = false;
+  waiting = false;
   stalls = 0;
 
   /** @param {HTMLVideoElement} video @param {{changed: () => void}} options */

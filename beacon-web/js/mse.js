@@ -47,8 +47,8 @@ export class Buffers {
   #ending = false;
 
   /**
-   * `say` is given {type: 'source', source}, {type: 'chosen', tracks, remark}, {type: 'refused', reason} and
-   * {type: 'broken', reason}; after the last, `reset` starts anew.
+   * `say` is given {type: 'source', source}, {type: 'chosen', tracks, remark}, {type: 'buffered'} after each segment,
+   * {type: 'refused', reason} and {type: 'broken', reason}; after the last, `reset` starts anew.
    * @param {(message: any) => void} say
    */
   constructor(say) {
@@ -119,7 +119,10 @@ export class Buffers {
         for (const feed of this.#feeds.values()) {
           const buffer = source.addSourceBuffer(feed.mime);
           feed.buffer = buffer;
-          buffer.addEventListener('updateend', () => this.#pump(feed, buffer));
+          buffer.addEventListener('updateend', () => {
+            this.#pump(feed, buffer);
+            if (source === this.#source) this.#say({ type: 'buffered' });
+          });
           buffer.addEventListener('error', () => source === this.#source && this.#broken('a segment could not be read'));
         }
       } catch (error) {

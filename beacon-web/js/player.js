@@ -3,6 +3,10 @@ import { KEEP } from './mse.js';
 
 /** Reserve beyond one segment, at least and at most; each stall adds a step. */
 const RESERVE_MIN = 0.3, RESERVE_MAX = 3, RESERVE_STEP = 0.25;
+/** The reserve that is enough to begin with: the rest is gained by playing a little slower. */
+const RESERVE_FIRST = 0.15;
+/** A newcomer is sent at once what there is of a group. It has come when nothing follows for this part of a segment. */
+const GATHERED = 0.25;
 /** A stall-free time after which a step of reserve is given back. */
 const CALM_MS = 30_000;
 /** Behind the target by more than this: seek instead of playing faster. */
@@ -20,12 +24,16 @@ export class Player {
   #latency;
   #url = '';
   #timer = 0;
+  /** A timer, while more of what there is may follow. */
+  #gathering = 0;
   #listening = new AbortController();
   #ending = false;
-  /** End of what is buffered, and where the stretch that it ends began. */
+  /** End of what is buffered, and when it got there. */
   #edge = 0;
-  #stretch = 0;
+  #edgeAt = 0;
+  /** How long segments are, and how long the edge has stood still between two of them: the longest lately. */
   #segment = 0.1;
+  #pause = 0;
   #reserve = 0;
   #calmSince = 0;
   #moved = { at: 0, time: 0 };
@@ -42,6 +50,8 @@ export class Player {
   blocked = false;
   /** Nothing to show: told by the element itself. */
   starved = false;
+  /** In a hole, until the time of what is behind it has come. */
+  waiting = false;
   stalls = 0;
 
   /**
@@ -74,13 +84,14 @@ export class Player {
 
   close() {
     clearInterval(this.#timer);
+    clearTimeout(this.#gathering);
     this.#listening.abort();
     this.#detach();
   }
 
   #detach() {
     const video = this.#video;
-    this.started = this.#ending = false;
+    this.started = this.#ending = this.waiting = false;
     this.#edge = 0;
     if (video.srcObject) video.srcObject = null;
     if (video.hasAttribute('src')) {
@@ -145,9 +156,9 @@ export class Player {
     return Math.max(0, this.#end - this.#video.currentTime);
   }
 
-  /** How far from the edge it aims to play: a segment, and a reserve that stalls have taught. */
+  /** How far from the edge it aims to play: what comes at once, and a reserve that stalls have taught. */
   get target() {
-    return Math.max(this.#latency, this.#segment + Math.max(this.#reserve, RESERVE_MIN, 2 * this.#segment));
+    return Math.max(this.#latency, Math.max(this.#segment, this.#pause) + Math.max(this.#reserve, RESERVE_MIN, 2 * this.#segment));
   }
 
   get #end() {
@@ -158,26 +169,28 @@ export class Player {
   // Browsers stop the picture of a hidden muted tab; the worker goes on, and what came meanwhile is behind us.
   #seen() {
     if (document.hidden || !this.started) return;
-    this.#moved.at = performance.now();
+    this.#moved.at = this.#edgeAt = performance.now();
+    this.#edge = this.#end;
     if (this.following && this.behind > this.target + BEHIND_MAX) this.goLive();
   }
 
   #tick() {
     if (document.hidden && this.started) return;
+    const playing = this.started && !this.#video.paused;
+    if (playing && !this.#seeking()) this.#cross();
     this.#measure();
     if (!this.started) this.#begin();
-    else if (!this.#video.paused) {
-      if (!this.#seeking()) this.#cross();
-      this.#push();
-    }
+    else if (playing) this.#push();
     this.#changed();
   }
 
-  /** The first picture: as soon as there is a target's worth of media, or all there will be. */
+  /** The first picture: as soon as there is enough to go on with, or all there will be. */
   #begin() {
     const { buffered } = this.#video;
+    if (!buffered.length) return;
     // Holes count: they are crossed, and behind a busy encoder there may be one every second.
-    if (!buffered.length || (this.#end - buffered.start(0) < this.target && !this.#ending)) return;
+    const enough = this.#end - buffered.start(0) >= Math.max(this.#latency, this.#segment + RESERVE_FIRST);
+    if (!this.#ending && (!enough || this.#gathering)) return;
     this.started = true;
     this.following = true;
     this.#calmSince = performance.now();
@@ -208,29 +221,44 @@ export class Player {
     return false;
   }
 
+  /** A segment has come. @param {number} duration microseconds */
+  arrived(duration) {
+    this.#segment = Math.max(Math.min(duration / 1e6, RESERVE_MAX), this.#segment * 0.95);
+  }
+
+  /** More is buffered. */
+  buffered() {
+    if (this.started) return this.#tick();
+    this.#measure();
+    clearTimeout(this.#gathering);
+    this.#gathering = setTimeout(() => {
+      this.#gathering = 0;
+      this.#tick();
+    }, 1000 * GATHERED * this.#segment);
+  }
+
   /** Learns from an edge that has moved, and steers towards the target. */
   #measure() {
-    const video = this.#video, { buffered } = video, edge = this.#end, step = edge - this.#edge;
-    if (Math.abs(step) < 0.001) return;
-    // A segment is what the edge moves by, holes and what a throttled timer has missed aside.
-    const stretch = buffered.length ? buffered.start(buffered.length - 1) : 0;
-    const whole = this.#edge > 0 && (stretch === this.#stretch || this.#edge > stretch);
-    if (whole && step > 0 && step < RESERVE_MAX) this.#segment = Math.max(step, this.#segment * 0.95);
+    const video = this.#video, edge = this.#end, now = performance.now();
+    if (Math.abs(edge - this.#edge) < 0.001) return;
+    // What a source has paused for is no measure of what is on the way.
+    const pause = (now - this.#edgeAt) / 1000;
+    if (this.#edge > 0 && pause < RESERVE_MAX) this.#pause = Math.max(pause, this.#pause * 0.95);
     this.#edge = edge;
-    this.#stretch = stretch;
+    this.#edgeAt = now;
     if (!this.started || video.paused || this.#seeking() || !this.following) {
       if (!this.following) video.playbackRate = 1;
       return;
     }
-    if (performance.now() - this.#calmSince > CALM_MS) {
+    if (now - this.#calmSince > CALM_MS) {
       this.#reserve = Math.max(0, this.#reserve - RESERVE_STEP);
       this.#pushes = 0;
-      this.#calmSince = performance.now();
+      this.#calmSince = now;
     }
     const over = edge - video.currentTime - this.target;
-    if (this.#ending) video.playbackRate = 1;
+    if (this.#ending || this.waiting) video.playbackRate = 1;
     else if (over > BEHIND_MAX && this.#mayJump()) this.#jump(edge - this.target);
-    else video.playbackRate = over > 0.6 ? 1.08 : over > 0.15 ? 1.03 : over < -0.2 ? 0.96 : 1;
+    else video.playbackRate = over > 0.6 ? 1.08 : over > 0.15 ? 1.03 : over < -0.05 ? 0.96 : 1;
   }
 
   /** Whether it is time to seek to the edge again. */
@@ -253,24 +281,28 @@ export class Player {
     this.#tick();
   }
 
-  /** Over a hole in what is buffered: always forward, so it cannot loop. */
+  /**
+   * Over a hole in what is buffered: always forward, so it cannot loop. At the live edge time goes on in a hole as it does
+   * elsewhere; else every one would take its length off the reserve.
+   */
   #cross() {
-    const { buffered, currentTime } = this.#video;
+    const { buffered, currentTime } = this.#video, edge = this.#end;
+    this.waiting = false;
     for (let i = 0; i < buffered.length; i++) {
       const start = buffered.start(i);
       if (currentTime >= start && currentTime < buffered.end(i) - 0.15) return;
-      if (start > currentTime) {
-        if (buffered.end(i) - start < 0.1) continue;
-        this.#video.currentTime = start + 0.01;
-        return;
-      }
+      if (start <= currentTime || buffered.end(i) - start < 0.1) continue;
+      // Between two segments it is half of one nearer on average.
+      this.waiting = this.following && !this.#ending && edge - start < this.target - this.#segment / 2;
+      if (!this.waiting) this.#video.currentTime = start + 0.01;
+      return;
     }
   }
 
   /** Media is here and yet time stands still: a push, and if that is no help, from the start. */
   #push() {
     const { currentTime } = this.#video, now = performance.now();
-    if (currentTime !== this.#moved.time || this.behind < 0.5) {
+    if (currentTime !== this.#moved.time || this.behind < 0.5 || this.waiting) {
       this.#moved = { at: now, time: currentTime };
       return;
     }

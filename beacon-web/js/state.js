@@ -51,6 +51,7 @@ function waiting({ name, peers, described, lost, since }) {
 function shortage({ player, peers, arrivedAt, gapAt, lost }) {
   const now = performance.now();
   if (now - gapAt < GAP_MS) return 'A segment did not arrive in time; going on at the next one that can be decoded.';
+  if (player.waiting) return 'There are no pictures of this moment; the next ones are here.';
   if (player.behind > 1) return 'The pictures are here; this device is slow to decode them.';
   if (now - arrivedAt < LATE_MS) return 'Filling up after a pause.';
   if (!peers) return `All peers are gone; looking for others${lost ? ', but signaling cannot be reached' : ''}.`;

@@ -5,43 +5,14 @@ import { gzipSync } from 'node:zlib';
 import { cpu, look, processes, watching } from './page.mjs';
 import { measure, options, sleep, table, until } from './stage.mjs';
 
-const where = options(`Usage: node cost.mjs [--seconds N] [--starts N] [--mbit N] [--children N]
+const where = options(`Usage: node cost.mjs [--seconds N] [--mbit N] [--children N]
 
-What a page costs: bytes to load, time to the first picture, and CPU time while it plays, alone and with children. The origin
+What a page costs: bytes to load, and CPU time while it plays, alone and with children. The origin
 serves the page alone, and its children are native viewers that pass nothing on. Fails when the page stalls or a child misses a segment.
 
   --seconds N    that CPU time is taken over (default: 30)
-  --starts N     pages that are started, one after the other (default: 20)
   --mbit N       of the broadcast (default: 2)
-  --children N   viewers of the page (default: 4)`, { seconds: 30, starts: 20, mbit: 2, children: 4 });
-
-/** In a page before all else: when the first picture was shown, in milliseconds since the page was asked for. */
-function listen() {
-  customElements.whenDefined('beacon-player').then(() => {
-    const wait = () => {
-      const video = document.querySelector('beacon-player')?.video;
-      if (!video) return setTimeout(wait, 5);
-      video.requestVideoFrameCallback(now => { window.firstPicture = now; });
-    };
-    wait();
-  });
-}
-
-async function starts(on) {
-  const origin = await on.broadcaster([]);
-  const times = [];
-  for (let at = 0; at < where.starts; at++) {
-    const page = await on.open('/watch?name=test', page => page.addInitScript(listen));
-    await page.waitForFunction(() => window.firstPicture && document.querySelector('beacon-player').stats);
-    times.push(await page.evaluate(() => ({
-      picture: window.firstPicture, segment: document.querySelector('beacon-player').stats.startup_ms,
-      loaded: performance.getEntriesByType('navigation')[0].loadEventEnd,
-    })));
-    await page.context().close();
-  }
-  await origin.stop();
-  return times;
-}
+  --children N   viewers of the page (default: 4)`, { seconds: 30, mbit: 2, children: 4 });
 
 /** What a page loads, gzipped: the engine and the scripts. */
 async function size(on) {
@@ -103,17 +74,9 @@ await measure(where, async on => {
       name, ...[it.main, it.tasks, it.worker, it.all, it.rest].map(percent), it.mbitIn.toFixed(2), it.mbitOut.toFixed(2), it.children, it.pictures, it.dropped, it.stalls,
     ]));
   const bytes = await size(on);
-  console.log(`\nthe engine: ${bytes.wasm} bytes, ${bytes.zipped} gzipped; scripts and styles of the page: ${bytes.scripts} gzipped\n`);
-  const times = await starts(on);
-  const at = (key, share) => {
-    const sorted = times.map(time => time[key]).sort((a, b) => a - b);
-    return Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)]);
-  };
-  table([`ms, ${times.length} starts`, 'p50', 'p95', 'most'],
-    [['page asked for to loaded', 'loaded'], ['watch to first segment', 'segment'], ['page asked for to first picture', 'picture']]
-      .map(([name, key]) => [name, at(key, 0.5), at(key, 0.95), at(key, 1)]));
+  console.log(`\nthe engine: ${bytes.wasm} bytes, ${bytes.zipped} gzipped; scripts and styles of the page: ${bytes.scripts} gzipped`);
   const wrong = [serving.stalls && `the page stalled ${serving.stalls} times`, serving.missed && `the page missed ${serving.missed} segments`,
     missed.some(Boolean) && `children missed ${missed.join(', ')} segments`].filter(Boolean);
   if (wrong.length) throw new Error(wrong.join('; '));
-  return { alone, serving, bytes, times };
+  return { alone, serving, bytes };
 });

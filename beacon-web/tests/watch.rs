@@ -4,12 +4,16 @@
 //! target folder.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use async_trait::async_trait;
 use beacon_codec_lite::{TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
-use beacon_sdk::{Beacon, Identity, Profile, Stats};
+use beacon_sdk::media::Media;
+use beacon_sdk::plugin::SourceError;
+use beacon_sdk::{Beacon, Broadcast, Identity, Profile, Source, Stats};
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
 use stage::{Stage, screenshots};
+use std::time::Duration;
 
 mod stage;
 
@@ -36,21 +40,27 @@ struct Seen {
     errors: Vec<String>,
 }
 
-#[test]
-fn pages_play_and_pass_on() {
-    let stage = Stage::set();
+/// Publishes as "test", to so many neighbours.
+fn publish(stage: &Stage, source: impl Source + 'static, links: u16) -> Broadcast {
     let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
     let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
-    let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
-    // One link: the second page has its bytes from the first.
     let mut config = Profile::Live.config();
-    (config.links_max, config.links_target) = (1, 1);
+    (config.links_max, config.links_target) = (links, links);
     let beacon = Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new());
-    let (broadcast, driver) = beacon.publish("test", pattern, None).unwrap();
+    let (broadcast, driver) = beacon.publish("test", source, None).unwrap();
     stage.runtime.spawn(driver);
     drop(inside);
+    broadcast
+}
+
+#[test]
+fn pages_play_and_pass_on() {
+    let stage = Stage::set();
+    let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
+    // One link: the second page has its bytes from the first.
+    let broadcast = publish(&stage, pattern, 1);
 
     let shots = screenshots();
     let args = [&SECONDS.to_string(), shots.to_str().unwrap()];
@@ -72,5 +82,57 @@ fn pages_play_and_pass_on() {
     let given: u64 = stats.iter().map(|stats| stats.bytes_uploaded).sum();
     assert!(most.bytes_from_peers > 50_000, "one page serves the other: {most:?}");
     assert!(given > 50_000, "pages have passed on {given}");
+    drop(broadcast);
+}
+
+/// The test pattern without the end of each group: a hole of 0.4 s in every second, in picture and sound.
+struct Leaky {
+    pattern: TestPattern,
+    /// Pictures since the last keyframe.
+    pictures: u32,
+}
+
+#[async_trait]
+impl Source for Leaky {
+    async fn next(&mut self) -> Result<Option<Media>, SourceError> {
+        loop {
+            let media = self.pattern.next().await?;
+            let Some(Media::Object(object)) = &media else { return Ok(media) };
+            if object.track.get() == 0 {
+                self.pictures = if object.keyframe { 0 } else { self.pictures + 1 };
+            }
+            if self.pictures < 18 {
+                return Ok(media);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Crossing {
+    to: f64,
+    edge: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Holes {
+    crossings: Vec<Crossing>,
+    errors: Vec<String>,
+}
+
+#[test]
+fn a_player_keeps_its_reserve_at_holes() {
+    let stage = Stage::set();
+    let options = TestPatternOptions { group: Duration::from_secs(1), ..Default::default() };
+    let pattern = TestPattern::new(options).unwrap();
+    let broadcast = publish(&stage, Leaky { pattern, pictures: 0 }, 1);
+    let seen: Holes = stage.play("holes.mjs", &["6"]).finish();
+    println!("{seen:#?}");
+    assert_eq!(seen.errors, Vec::<String>::new());
+    assert!(seen.crossings.windows(2).all(|pair| pair[1].to > pair[0].to), "only ever forward");
+    // A segment and two of reserve are 0.75 s, and it goes on when half a segment less is there.
+    for crossing in &seen.crossings {
+        assert!(crossing.edge - crossing.to > 0.5, "the reserve is spent: {crossing:?}");
+    }
     drop(broadcast);
 }

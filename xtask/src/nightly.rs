@@ -81,8 +81,13 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "page-cost",
-        about: "CPU time, size and start-up of a page; fails on a stall or a missed segment",
+        about: "CPU time and size of a page; fails on a stall or a missed segment",
         run: || in_chromium("cost"),
+    },
+    Step {
+        name: "page-start",
+        about: "how long a page takes to the first picture, and for what; fails on a stall",
+        run: || in_chromium("start"),
     },
     Step {
         name: "compare",

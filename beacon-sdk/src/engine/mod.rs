@@ -172,6 +172,8 @@ struct Timers {
     have: Instant,
     tidy: Instant,
     tail: Instant,
+    /// Nobody could be asked for the tail: the first who can is, at once.
+    tail_wanted: bool,
     report: Instant,
     /// When to look for better parents.
     explore: Instant,
@@ -272,6 +274,7 @@ impl Engine {
                 have: Instant::NEVER,
                 tidy: now,
                 tail: Instant::NEVER,
+                tail_wanted: false,
                 report: now,
                 explore: now + meet::EXPLORE_MIN,
                 room: now,

@@ -249,6 +249,9 @@ impl Engine {
         // It gives nothing any more: what it has told of is not to be asked for.
         let gives_up = status.slots == 0 && peer.status.slots != 0;
         peer.status = status.into();
+        if self.timers.tail_wanted && self.tracks & !peer.status.tracks == 0 {
+            self.timers.tail = self.now;
+        }
         if gives_up {
             self.store.disown(from);
         }

@@ -297,13 +297,14 @@ impl Store {
             let Some(newest) = self.newest(track) else { continue };
             let Some(edge) = self.content(SegmentId { track, seq: newest }) else { continue };
             let horizon = edge.manifest().published - window;
+            // What is not known to be old may still come: a newcomer hears of the newest segment
+            // first, and begins with an older one.
             let first_kept = self
                 .track(track)
-                .find(|(_, segment)| {
-                    let published = segment.content.as_ref().map(|c| c.manifest().published);
-                    published.is_some_and(|published| published >= horizon)
-                })
-                .map_or(0, |(id, _)| id.seq);
+                .filter_map(|(id, segment)| Some((id, segment.content.as_ref()?.manifest())))
+                .take_while(|(_, manifest)| manifest.published < horizon)
+                .last()
+                .map_or(0, |(id, _)| id.seq.saturating_add(1));
             self.drop_before(track, first_kept);
         }
         self.drop_far_hearsay();

@@ -86,7 +86,7 @@ impl Engine {
 
     /// A newcomer asks one or two neighbours for manifests to begin with.
     fn ask_for_tail(&mut self) {
-        self.timers.tail = Instant::NEVER;
+        (self.timers.tail, self.timers.tail_wanted) = (Instant::NEVER, false);
         let waiting = !self.player.aligned() && self.description.is_some();
         if self.publisher.is_some() || !waiting {
             return;
@@ -99,6 +99,7 @@ impl Engine {
             .filter(|(_, peer)| tracks & !peer.status.tracks == 0)
             .map(|(key, _)| key)
             .collect();
+        self.timers.tail_wanted = able.is_empty();
         self.rng.shuffle(&mut able);
         for key in able.into_iter().take(2) {
             self.send(key, &Message::FetchTail { tracks });

@@ -61,6 +61,20 @@ fn one_viewer_plays_everything_from_its_join_on() {
     assert!(first.0.seq > 0, "a late viewer does not start at the beginning");
 }
 
+/// Nobody waits for the next keyframe, not even with the origin as the only neighbour.
+#[test]
+fn a_newcomer_begins_with_the_group_that_is_under_way() {
+    for part in 0..8 {
+        let joined = 3300 + 250 * part;
+        let mut net = Net::new(31 + part, 1, &live(), &live());
+        net.introduce(1, ms(joined));
+        net.run(ms(8000));
+        check(&net, [1]);
+        let startup = net.nodes[1].engine.stats().startup_ms - joined;
+        assert!(startup <= 400, "it has its first segment after {startup} ms");
+    }
+}
+
 #[test]
 fn viewers_carry_what_the_origin_sends_twice() {
     let mut net = Net::new(2, 8, &live(), &limited(live(), 2));

@@ -46,11 +46,12 @@ async function join(name) {
 
 // In a page: what it is at.
 function look() {
-  if (window.heard) return { time: 0, frames: 0, stalls: 0, ...window.heard };
+  if (window.heard) return { time: 0, height: 0, frames: 0, stalls: 0, ...window.heard };
   const { video, state, stats, watch } = document.querySelector('beacon-player') ?? {};
   const quality = video?.getVideoPlaybackQuality();
   return {
     time: video?.currentTime ?? 0,
+    height: video?.videoHeight ?? 0,
     frames: quality ? quality.totalVideoFrames - quality.droppedVideoFrames : 0,
     stalls: watch?.stalls ?? 0,
     state: state?.name ?? '',

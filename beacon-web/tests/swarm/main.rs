@@ -10,6 +10,7 @@ mod going;
 mod hostile;
 mod native;
 mod pages;
+mod slow;
 #[path = "../stage/mod.rs"]
 mod stage;
 

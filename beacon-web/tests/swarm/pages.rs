@@ -16,6 +16,8 @@ pub(crate) struct Pages(RefCell<Play>);
 pub(crate) struct Look {
     /// Of the player, in seconds.
     pub(crate) time: f64,
+    /// Of the picture, in pixels.
+    pub(crate) height: u32,
     /// Pictures shown.
     pub(crate) frames: u64,
     /// Times the player had nothing to show, for whatever reason.
