@@ -8,6 +8,9 @@
 //! [`MESSAGE_BYTES_MAX`].
 
 pub mod hints;
+mod proof;
+
+pub use proof::{NONCE_LEN, Nonce, Proof, SESSION_MAX};
 
 use crate::id::{BroadcastId, PeerId};
 use crate::listing::{About, Thumbnail};
@@ -19,9 +22,9 @@ use data_encoding::BASE64;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The version a [`ClientMessage::Join`] names. A server answers another one with
-/// [`ErrorCode::Version`].
-pub const VERSION: u16 = 1;
+/// The version that a [`ServerMessage::Challenge`] and a [`ClientMessage::Join`] name. A client goes
+/// away from another one, and a server answers it with [`ErrorCode::Version`].
+pub const VERSION: u16 = 2;
 /// Bytes of a WebSocket message at most, in either direction: a signal of
 /// [`SIGNAL_BYTES_MAX`] in base64 is 21.4 KiB.
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
@@ -71,13 +74,18 @@ impl<'de> Deserialize<'de> for SignalData {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
-    /// The first message of a connection, once.
+    /// The answer to [`ServerMessage::Challenge`] and the first message of a connection, once.
     Join {
         /// [`VERSION`].
         version: u16,
         /// Who comes, and to which broadcast.
         #[serde(flatten)]
         join: Join,
+        /// Drawn at random for each run of the program, at most [`SESSION_MAX`]: what was said in an
+        /// earlier run binds nobody in this one.
+        session: u64,
+        /// That the peer's key is its own.
+        proof: Proof,
     },
     /// Carry `data` to another peer of the same broadcast.
     Signal {
@@ -106,6 +114,13 @@ pub enum ClientMessage {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
+    /// The first message of a connection: join, and sign this.
+    Challenge {
+        /// The server's [`VERSION`].
+        version: u16,
+        /// Drawn for this connection alone.
+        nonce: Nonce,
+    },
     /// The peer is in; sent again when the broadcast of that name comes or changes.
     Joined {
         /// The server's [`VERSION`].
@@ -155,6 +170,8 @@ pub enum ErrorCode {
     Version,
     /// The join contradicts itself or names what cannot be a broadcast.
     BadJoin,
+    /// The join is not signed by the key that it names.
+    Unproven,
     /// Another publisher has a broadcast of this name.
     NameTaken,
     /// A later run of the same broadcast is here.
@@ -194,7 +211,12 @@ impl ErrorCode {
     pub const fn fatal(self) -> bool {
         matches!(
             self,
-            Self::Version | Self::BadJoin | Self::NameTaken | Self::StaleEpoch | Self::Replaced
+            Self::Version
+                | Self::BadJoin
+                | Self::Unproven
+                | Self::NameTaken
+                | Self::StaleEpoch
+                | Self::Replaced
         )
     }
 
@@ -225,6 +247,7 @@ impl ErrorCode {
         match self {
             Self::Version => "version",
             Self::BadJoin => "bad-join",
+            Self::Unproven => "unproven",
             Self::NameTaken => "name-taken",
             Self::StaleEpoch => "stale-epoch",
             Self::Replaced => "replaced",
@@ -260,7 +283,7 @@ pub enum ProtocolError {
     /// A type this version does not know.
     #[error("unknown message type {0:?}")]
     UnknownType(String),
-    /// A join of another version.
+    /// A join or a challenge of another version.
     #[error("protocol version {0} is not spoken here: use version {VERSION}")]
     Version(u64),
     /// Not JSON, or a field that is missing or wrong.
@@ -302,11 +325,12 @@ impl ClientMessage {
         if let Self::MetricsReport(Report { detail: Some(detail), .. }) = &mut message {
             detail.links.truncate(DETAIL_LINKS_MAX);
         }
-        if let Self::Join { version, join } = &message {
-            if *version != VERSION {
-                return Err(ProtocolError::Version(u64::from(*version)));
-            }
+        if let Self::Join { version, join, session, .. } = &message {
+            check_version(*version)?;
             check_join(join)?;
+            if *session > SESSION_MAX {
+                return Err(ProtocolError::BadJoin("a session is a number below 2^53"));
+            }
         }
         Ok(message)
     }
@@ -325,10 +349,13 @@ impl ServerMessage {
     /// [`ProtocolError`]. A client passes over [`ProtocolError::UnknownType`]: a later server
     /// may say more than this one.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 6] = ["joined", "peers", "gone", "signal", "heartbeat", "error"];
+        const TYPES: [&str; 7] =
+            ["challenge", "joined", "peers", "gone", "signal", "heartbeat", "error"];
         let mut message = parse(text, &TYPES)?;
-        if let Self::Peers { peers } = &mut message {
-            peers.truncate(HINTS_MAX);
+        match &mut message {
+            Self::Challenge { version, .. } => check_version(*version)?,
+            Self::Peers { peers } => peers.truncate(HINTS_MAX),
+            _ => {}
         }
         Ok(message)
     }
@@ -346,8 +373,12 @@ impl ServerMessage {
     }
 }
 
+fn check_version(version: u16) -> Result<(), ProtocolError> {
+    if version == VERSION { Ok(()) } else { Err(ProtocolError::Version(u64::from(version))) }
+}
+
 /// Whether `join` can be: the name is 1–64 characters without control characters, and an origin
-/// says what it publishes.
+/// publishes a broadcast of its own.
 ///
 /// # Errors
 /// [`ProtocolError::BadJoin`] with the cause and the cure.
@@ -362,6 +393,12 @@ pub fn check_join(join: &Join) -> Result<(), ProtocolError> {
     if join.publish && join.broadcast.is_none() {
         return Err(ProtocolError::BadJoin(
             "an origin joins with its broadcast: publisher key and epoch",
+        ));
+    }
+    let own = |broadcast: BroadcastId| broadcast.publisher == join.peer;
+    if join.publish && !join.broadcast.is_some_and(own) {
+        return Err(ProtocolError::BadJoin(
+            "an origin publishes under its own key: name the peer as the publisher",
         ));
     }
     Ok(())
@@ -387,7 +424,7 @@ fn parse<T: DeserializeOwned>(text: &str, types: &[&str]) -> Result<T, ProtocolE
             Err(ProtocolError::UnknownType(explain(&probe.kind)))
         }
         Ok(Probe { kind, version: Some(version) })
-            if kind == "join" && version != u64::from(VERSION) =>
+            if matches!(&*kind, "join" | "challenge") && version != u64::from(VERSION) =>
         {
             Err(ProtocolError::Version(version))
         }

@@ -345,11 +345,12 @@ impl Room {
         else {
             return Ok(());
         };
-        if !join.publish || (new == now && origin == join.peer) {
+        if !join.publish {
             return Ok(());
         }
         let name = &join.name;
-        if new.publisher != now.publisher || new == now {
+        // An origin is the publisher: its key is proven by now.
+        if origin != join.peer {
             let cause = format!("{name:?} is being published by another: choose another name");
             return Err((ErrorCode::NameTaken, cause));
         }
@@ -360,14 +361,8 @@ impl Room {
         Ok(())
     }
 
-    /// Makes `peer` the origin in place of an earlier one, and tells all if the broadcast changed.
+    /// Makes `peer` the origin, and tells all if the broadcast changed.
     fn publish(&mut self, peer: PeerId, broadcast: Option<BroadcastId>, heartbeat_ms: u32) {
-        if let Some(earlier) = self.origin.filter(|&origin| origin != peer)
-            && let Some(member) = self.remove(earlier)
-        {
-            let cause = "a newer run of the broadcast has taken its place";
-            member.outbox.close(ErrorCode::Replaced, cause);
-        }
         if self.origin.is_none() || self.broadcast != broadcast {
             self.since = SystemTime::now();
             self.record.live(peer);

@@ -5,14 +5,17 @@ use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
 use crate::rooms::Seat;
 use crate::server::Shared;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage};
+use beacon_sdk::plugin::Join;
+use beacon_sdk::signaling::{
+    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ServerMessage, VERSION,
+};
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, error};
 
 /// A write that takes longer has a reader that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +29,8 @@ struct Session {
     shared: Arc<Shared>,
     socket: WebSocket,
     connection: u64,
+    /// What whoever joins here is to sign.
+    nonce: Nonce,
     seat: Option<Seat>,
     outbox: Outbox,
     outgoing: Outgoing,
@@ -39,12 +44,17 @@ struct Session {
 
 /// Serves one connection to its end.
 pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
+    let mut nonce = [0; NONCE_LEN];
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        return error!(%error, "the system has no random numbers: nobody can join");
+    }
     let config = &shared.config;
     let now = Instant::now();
     let (outbox, outgoing, verdict) = outbox(config.queue_max, config.queue_bytes_max);
     let mut session = Session {
         socket,
         connection: shared.next_connection(),
+        nonce: Nonce::from_bytes(nonce),
         seat: None,
         outbox,
         outgoing,
@@ -66,6 +76,10 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
 
 impl Session {
     async fn serve(&mut self) -> End {
+        let challenge = ServerMessage::Challenge { version: VERSION, nonce: self.nonce };
+        if let ControlFlow::Break(end) = self.say(&challenge).await {
+            return end;
+        }
         // A message above the rate waits here, and nothing is read meanwhile: the sender feels
         // it as back-pressure, and no honest burst is lost.
         let mut held: Option<(Message, Duration)> = None;
@@ -140,11 +154,8 @@ impl Session {
         match (message, &self.seat) {
             (ClientMessage::Heartbeat, _) => self.say(&ServerMessage::Heartbeat).await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
-            (ClientMessage::Join { join, .. }, None) => {
-                let outbox = self.outbox.clone();
-                let now = Instant::now();
-                let seat = self.shared.rooms().join(now, join, self.connection, outbox);
-                match seat {
+            (ClientMessage::Join { join, session, proof, .. }, None) => {
+                match self.join(join, session, &proof) {
                     Ok(seat) => self.seat = Some(seat),
                     Err(refusal) => return self.refuse(refusal).await,
                 }
@@ -173,6 +184,17 @@ impl Session {
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    /// Lets a peer in that proves to be who it says.
+    fn join(&self, join: Join, session: u64, proof: &Proof) -> Result<Seat, Closing> {
+        if !proof.verify(&self.nonce, session, &join) {
+            let cause = "the join is not signed by the key of this peer: sign this connection's \
+                         challenge with the identity that the peer id is of";
+            return Err((ErrorCode::Unproven, cause.into()));
+        }
+        let now = Instant::now();
+        self.shared.rooms().join(now, join, self.connection, self.outbox.clone())
     }
 
     /// Tells what was wrong, if anything was.

@@ -42,7 +42,7 @@ fn pages_play_and_pass_on() {
     let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let pattern = TestPattern::new(TestPatternOptions::default()).unwrap();
     // One link: the second page has its bytes from the first.
     let mut config = Profile::Live.config();

@@ -35,7 +35,7 @@ impl Edge {
     pub fn open(signal: &str, ice: &[String]) -> Result<Self> {
         let identity = Identity::random().context("no random numbers from the system")?;
         let transport = transport(identity.public(), signal, ice)?;
-        let rendezvous = SignalClient::new(signal)
+        let rendezvous = SignalClient::new(signal, &identity)
             .with_context(|| format!("--signal {signal}: use ws://HOST:PORT or wss://HOST"))?;
         Ok(Self { identity, transport, rendezvous })
     }

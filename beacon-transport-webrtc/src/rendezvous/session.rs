@@ -1,12 +1,13 @@
 //! One connection to the server, from greeting to loss.
 
 use super::Socket;
-use beacon_sdk::Listing;
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL, VERSION,
+    ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL,
+    VERSION,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
+use beacon_sdk::{Identity, Listing};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,7 +17,7 @@ use tracing::{debug, warn};
 
 /// Signals that wait to be sent at most: those of twenty dials with six candidates each.
 const SIGNALS_MAX: usize = 128;
-/// For the server to answer the join.
+/// For the server to challenge, and to answer the join.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent heartbeats after which the server is lost; its own limit is the same.
 const BEATS_MISSED_MAX: u32 = 3;
@@ -30,10 +31,12 @@ const THUMBNAIL_PAUSE: Duration = THUMBNAIL_INTERVAL.saturating_add(Duration::fr
 const FRAMES_PER_POLL: usize = 64;
 
 /// What waits for the server, over reconnections.
-#[derive(Default)]
 pub(super) struct Outgoing {
+    pub(super) identity: Identity,
+    pub(super) session: u64,
     pub(super) join: Option<Join>,
-    join_is_due: bool,
+    /// The server's, until it is answered.
+    challenge: Option<Nonce>,
     report: Option<Report>,
     report_is_due: bool,
     heartbeat_is_due: bool,
@@ -46,9 +49,26 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    pub(super) fn new(identity: Identity, session: u64) -> Self {
+        Self {
+            identity,
+            session,
+            join: None,
+            challenge: None,
+            report: None,
+            report_is_due: false,
+            heartbeat_is_due: false,
+            listing: Listing::default(),
+            about_is_due: false,
+            thumbnail_is_due: false,
+            thumbnail_at: None,
+            signals: VecDeque::new(),
+        }
+    }
+
     /// A new connection: the server knows nothing.
     pub(super) fn greet(&mut self) {
-        self.join_is_due = true;
+        self.challenge = None;
         self.heartbeat_is_due = false;
         self.report_is_due = self.report.is_some();
         let unlisted = Listing::default();
@@ -81,9 +101,10 @@ impl Outgoing {
     }
 
     fn next(&mut self, joined: bool) -> Option<ClientMessage> {
-        if core::mem::take(&mut self.join_is_due) {
-            let join = self.join.clone()?;
-            return Some(ClientMessage::Join { version: VERSION, join });
+        if let Some(nonce) = self.challenge.take() {
+            let (join, session) = (self.join.clone()?, self.session);
+            let proof = Proof::sign(&self.identity, &nonce, session, &join);
+            return Some(ClientMessage::Join { version: VERSION, join, session, proof });
         }
         if !joined {
             return None;
@@ -122,6 +143,7 @@ pub(super) enum Step {
 /// An open connection.
 pub(super) struct Session {
     socket: Socket,
+    challenged: bool,
     joined: Option<Joined>,
     /// The connection is lost when this completes.
     patience: Pin<Box<Sleep>>,
@@ -138,7 +160,7 @@ struct Joined {
 impl Session {
     pub(super) fn new(socket: Socket) -> Self {
         let patience = Box::pin(sleep(GREETING_TIMEOUT));
-        Self { socket, joined: None, patience, last_error: None }
+        Self { socket, challenged: false, joined: None, patience, last_error: None }
     }
 
     /// How long this peer has been in.
@@ -166,7 +188,7 @@ impl Session {
                 Poll::Pending => {
                     let silent = self.patience.as_mut().poll(context).is_ready();
                     return match silent {
-                        true => Poll::Ready(self.lost("the server is silent".into())),
+                        true => Poll::Ready(self.lost(self.silence().into())),
                         false => Poll::Pending,
                     };
                 }
@@ -174,7 +196,7 @@ impl Session {
                 Poll::Ready(Ok(text)) => text,
             };
             self.hear();
-            if let Some(step) = text.and_then(|text| self.read(&text)) {
+            if let Some(step) = text.and_then(|text| self.read(&text, outgoing)) {
                 return Poll::Ready(step);
             }
         }
@@ -215,6 +237,15 @@ impl Session {
         }
     }
 
+    fn silence(&self) -> &'static str {
+        match self.challenged {
+            true => "the server is silent",
+            false => {
+                "no challenge came: the server is no beacon-signal, or older than this program"
+            }
+        }
+    }
+
     /// Something came: the server is alive.
     fn hear(&mut self) {
         let patience = match &self.joined {
@@ -224,12 +255,15 @@ impl Session {
         self.patience.as_mut().reset(Instant::now() + patience);
     }
 
-    fn read(&mut self, text: &str) -> Option<Step> {
+    fn read(&mut self, text: &str, outgoing: &mut Outgoing) -> Option<Step> {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
             Err(ProtocolError::UnknownType(kind)) => {
                 debug!(kind, "passing over a message of a later version");
                 return None;
+            }
+            Err(error @ ProtocolError::Version(_)) => {
+                return Some(Step::Refused(RendezvousError::Version(error.to_string())));
             }
             Err(error) => {
                 warn!(%error, "passing over a message of the server");
@@ -237,6 +271,13 @@ impl Session {
             }
         };
         match message {
+            ServerMessage::Challenge { nonce, .. } => {
+                // One per connection: there is nothing to sign for later.
+                if !core::mem::replace(&mut self.challenged, true) {
+                    outgoing.challenge = Some(nonce);
+                }
+                None
+            }
             ServerMessage::Joined { broadcast, heartbeat_ms, .. } => {
                 let period = Duration::from_millis(u64::from(heartbeat_ms)).max(BEAT_MIN);
                 if self.joined.is_none() {

@@ -69,7 +69,8 @@ impl Ends {
             let others = ids.clone();
             let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback())?;
             let transport = Fence::new(transport, move |peer| !others.contains(peer));
-            let beacon = Beacon::new(identity, transport, SignalClient::new(signal)?)
+            let rendezvous = SignalClient::new(signal, &identity)?;
+            let beacon = Beacon::new(identity, transport, rendezvous)
                 .config(args.profile.config())
                 .code(RaptorQ::new());
             if at == 0 {
