@@ -13,8 +13,11 @@ mod proof;
 pub use proof::{NONCE_LEN, Nonce, Proof, SESSION_MAX};
 
 use crate::id::{BroadcastId, PeerId};
+use crate::identity::PublicKey;
 use crate::listing::{About, Thumbnail};
-use crate::plugin::{DETAIL_LINKS_MAX, Join, PeerHint, Report, SIGNAL_BYTES_MAX};
+use crate::plugin::{
+    DETAIL_LINKS_MAX, EDGE_BYTES_MAX, Join, PeerHint, RECEIPT_BYTES_MAX, Report, SIGNAL_BYTES_MAX,
+};
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
@@ -32,41 +35,50 @@ pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 pub const NAME_CHARS_MAX: usize = 64;
 /// Hints in one [`ServerMessage::Peers`] at most.
 pub const HINTS_MAX: usize = 64;
+/// Receipts in one [`ClientMessage::Claims`] at most: one of 317 bytes takes 426 here.
+pub const CLAIMS_MAX: usize = 64;
 /// A thumbnail is replaced this often at most.
 pub const THUMBNAIL_INTERVAL: Duration = Duration::from_secs(5);
 /// Characters of a message to a person at most; what a parser says of hostile text is cut here.
 const EXPLANATION_CHARS_MAX: usize = 200;
 
-/// An opaque set-up signal; base64 (RFC 4648 §4, padded, canonical) on the wire.
+/// Bytes that mean nothing here, at most `MAX`; base64 (RFC 4648 §4, padded, canonical) on the wire.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct SignalData(Bytes);
+pub struct Data<const MAX: usize>(Bytes);
 
-impl SignalData {
-    /// `None` above [`SIGNAL_BYTES_MAX`].
+/// A set-up signal.
+pub type SignalData = Data<SIGNAL_BYTES_MAX>;
+/// An edge of the server's ledger.
+pub type EdgeData = Data<EDGE_BYTES_MAX>;
+/// A receipt that a neighbour signed.
+pub type ReceiptData = Data<RECEIPT_BYTES_MAX>;
+
+impl<const MAX: usize> Data<MAX> {
+    /// `None` above `MAX` bytes.
     #[must_use]
-    pub fn new(signal: Bytes) -> Option<Self> {
-        (signal.len() <= SIGNAL_BYTES_MAX).then_some(Self(signal))
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        (bytes.len() <= MAX).then_some(Self(bytes))
     }
 
-    /// The signal itself.
+    /// The bytes themselves.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 }
 
-impl Serialize for SignalData {
+impl<const MAX: usize> Serialize for Data<MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&BASE64.encode(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for SignalData {
+impl<'de, const MAX: usize> Deserialize<'de> for Data<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let signal = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
-        Self::new(Bytes::from(signal))
-            .ok_or_else(|| D::Error::custom(format_args!("signal above {SIGNAL_BYTES_MAX} bytes")))
+        let bytes = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        Self::new(Bytes::from(bytes))
+            .ok_or_else(|| D::Error::custom(format_args!("data above {MAX} bytes")))
     }
 }
 
@@ -104,6 +116,11 @@ pub enum ClientMessage {
     },
     /// What the peer says of itself; only the latest counts.
     MetricsReport(Report),
+    /// Receipts for what this peer carried, for the server's ledger; at most [`CLAIMS_MAX`].
+    Claims {
+        /// The newest of each edge counts.
+        receipts: Vec<ReceiptData>,
+    },
     /// Still here. Answered with [`ServerMessage::Heartbeat`].
     Heartbeat,
     /// Goodbye; the server closes the connection.
@@ -130,6 +147,15 @@ pub enum ServerMessage {
         /// Send a heartbeat this often, in milliseconds. Both sides give a connection up that
         /// was silent for three of them.
         heartbeat_ms: u32,
+        /// The key of the server's ledger, by which its edges are signed; absent where none is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<PublicKey>,
+    },
+    /// Edges of the server's ledger: this peer is to take the broadcast from others, and to sign for
+    /// it. At most [`HINTS_MAX`].
+    Edges {
+        /// Each is a whole edge.
+        edges: Vec<EdgeData>,
     },
     /// Peers worth a dial, best first, at most [`HINTS_MAX`].
     Peers {
@@ -194,6 +220,8 @@ pub enum ErrorCode {
     AlreadyJoined,
     /// What a list cannot show, or not from the origin.
     BadListing,
+    /// A claim that is no receipt for what this peer carried.
+    BadClaim,
     /// Not a message of this protocol, or not text.
     Malformed,
     /// A message type this version does not know.
@@ -259,6 +287,7 @@ impl ErrorCode {
             Self::NotJoined => "not-joined",
             Self::AlreadyJoined => "already-joined",
             Self::BadListing => "bad-listing",
+            Self::BadClaim => "bad-claim",
             Self::Malformed => "malformed",
             Self::UnknownType => "unknown-type",
             Self::Rate => "rate",
@@ -314,23 +343,35 @@ impl ProtocolError {
 
 impl ClientMessage {
     /// Reads one text frame and checks what can be checked without state. Links of a report above
-    /// [`DETAIL_LINKS_MAX`] are cut off.
+    /// [`DETAIL_LINKS_MAX`] are cut off, and receipts above [`CLAIMS_MAX`].
     ///
     /// # Errors
     /// [`ProtocolError`]; [`ProtocolError::code`] says what to answer.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 7] =
-            ["join", "signal", "describe", "thumbnail", "metrics-report", "heartbeat", "leave"];
+        const TYPES: [&str; 8] = [
+            "join",
+            "signal",
+            "describe",
+            "thumbnail",
+            "metrics-report",
+            "claims",
+            "heartbeat",
+            "leave",
+        ];
         let mut message = parse(text, &TYPES)?;
-        if let Self::MetricsReport(Report { detail: Some(detail), .. }) = &mut message {
-            detail.links.truncate(DETAIL_LINKS_MAX);
-        }
-        if let Self::Join { version, join, session, .. } = &message {
-            check_version(*version)?;
-            check_join(join)?;
-            if *session > SESSION_MAX {
-                return Err(ProtocolError::BadJoin("a session is a number below 2^53"));
+        match &mut message {
+            Self::MetricsReport(Report { detail: Some(detail), .. }) => {
+                detail.links.truncate(DETAIL_LINKS_MAX);
             }
+            Self::Claims { receipts } => receipts.truncate(CLAIMS_MAX),
+            Self::Join { version, join, session, .. } => {
+                check_version(*version)?;
+                check_join(join)?;
+                if *session > SESSION_MAX {
+                    return Err(ProtocolError::BadJoin("a session is a number below 2^53"));
+                }
+            }
+            _ => {}
         }
         Ok(message)
     }
@@ -343,18 +384,19 @@ impl ClientMessage {
 }
 
 impl ServerMessage {
-    /// Reads one text frame. Hints above [`HINTS_MAX`] are cut off.
+    /// Reads one text frame. Hints and edges above [`HINTS_MAX`] are cut off.
     ///
     /// # Errors
     /// [`ProtocolError`]. A client passes over [`ProtocolError::UnknownType`]: a later server
     /// may say more than this one.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 7] =
-            ["challenge", "joined", "peers", "gone", "signal", "heartbeat", "error"];
+        const TYPES: [&str; 8] =
+            ["challenge", "joined", "edges", "peers", "gone", "signal", "heartbeat", "error"];
         let mut message = parse(text, &TYPES)?;
         match &mut message {
             Self::Challenge { version, .. } => check_version(*version)?,
             Self::Peers { peers } => peers.truncate(HINTS_MAX),
+            Self::Edges { edges } => edges.truncate(HINTS_MAX),
             _ => {}
         }
         Ok(message)

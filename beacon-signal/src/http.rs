@@ -1,5 +1,6 @@
 //! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
+use crate::api;
 use crate::pages;
 use crate::rooms::Mesh;
 use crate::server::{Lease, Shared};
@@ -13,6 +14,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,6 +33,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}/thumbnail", get(thumbnail))
         .route("/api/streams/{name}/mesh", get(mesh))
+        .merge(api::routes())
         .fallback(get(pages::page))
         .with_state(shared)
 }
@@ -38,6 +41,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(lease): Extension<Lease>,
+    Extension(from): Extension<SocketAddr>,
     request: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -63,7 +67,7 @@ async fn upgrade(
         .write_buffer_size(0)
         .max_write_buffer_size(UNSENT_BYTES_MAX)
         .on_upgrade(async move |socket| {
-            socket::run(socket, shared).await;
+            socket::run(socket, shared, from.ip()).await;
             drop((place, lease));
         })
 }
@@ -109,8 +113,8 @@ async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Re
     }
 }
 
-/// Public and read-only: pages of any origin may read it.
-fn json(body: &impl Serialize) -> Response {
+/// Public: pages of any origin may read it.
+pub(crate) fn json(body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(body) => {
             let headers = [
@@ -126,7 +130,7 @@ fn json(body: &impl Serialize) -> Response {
 }
 
 /// A refusal that programs can read.
-fn refusal(status: StatusCode, error: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, error: &str) -> Response {
     let mut response = json(&Refusal { error });
     *response.status_mut() = status;
     response

@@ -1,16 +1,20 @@
 //! One task per WebSocket connection.
 
+use crate::books::{Errand, now_ms};
 use crate::bucket::Bucket;
 use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
-use crate::rooms::Seat;
+use crate::rooms::{Seat, ends_soon};
 use crate::server::Shared;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use beacon_ledger::Receipt;
+use beacon_ledger::economy::Prefix;
 use beacon_sdk::plugin::Join;
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ServerMessage, VERSION,
+    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, VERSION,
 };
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -31,6 +35,8 @@ struct Session {
     connection: u64,
     /// What whoever joins here is to sign.
     nonce: Nonce,
+    /// Where it comes from, if that says anything: a proxy of this machine is nobody's network.
+    prefix: Option<Prefix>,
     seat: Option<Seat>,
     outbox: Outbox,
     outgoing: Outgoing,
@@ -43,7 +49,7 @@ struct Session {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
+pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, from: IpAddr) {
     let mut nonce = [0; NONCE_LEN];
     if let Err(error) = getrandom::fill(&mut nonce) {
         return error!(%error, "the system has no random numbers: nobody can join");
@@ -55,6 +61,7 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
         socket,
         connection: shared.next_connection(),
         nonce: Nonce::from_bytes(nonce),
+        prefix: (!from.to_canonical().is_loopback()).then(|| Prefix::of(from)),
         seat: None,
         outbox,
         outgoing,
@@ -179,6 +186,10 @@ impl Session {
                 let taken = self.shared.rooms().picture(Instant::now(), seat, data);
                 self.answer(taken).await
             }
+            (ClientMessage::Claims { receipts }, Some(seat)) => {
+                let taken = self.claim(seat, receipts);
+                self.answer(taken).await
+            }
             (ClientMessage::MetricsReport(report), Some(seat)) => {
                 self.shared.rooms().report(Instant::now(), seat, report);
                 ControlFlow::Continue(())
@@ -194,7 +205,34 @@ impl Session {
             return Err((ErrorCode::Unproven, cause.into()));
         }
         let now = Instant::now();
-        self.shared.rooms().join(now, join, self.connection, self.outbox.clone())
+        let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
+        let at = (self.connection, session);
+        let seat = self.shared.rooms().join(now, join, at, self.outbox.clone())?;
+        if let (Some(books), Some(publisher)) = (&self.shared.books, publisher) {
+            books.welcome(publisher);
+        }
+        Ok(seat)
+    }
+
+    /// Puts receipts into the till. Whether they prove anything is seen there.
+    fn claim(&self, seat: &Seat, receipts: Vec<ReceiptData>) -> Result<(), Closing> {
+        let Some(books) = &self.shared.books else { return Ok(()) };
+        for data in receipts {
+            let receipt = Receipt::decode(&data.into_bytes());
+            let receipt = receipt.ok().filter(|read| read.edge.edge.uploader == seat.peer());
+            let Some(receipt) = receipt else {
+                let cause = "a claim is a receipt for what this peer carried: show those that \
+                             neighbours signed for it";
+                return Err((ErrorCode::BadClaim, cause.into()));
+            };
+            let edge = receipt.edge;
+            if ends_soon(now_ms(), &edge) && edge.verify(&books.issuer().public()).is_ok() {
+                self.shared.rooms().renew(seat, &edge.edge);
+            }
+            let prefix = self.prefix.clone();
+            books.till.put(Errand::Claim { receipt: Box::new(receipt), prefix });
+        }
+        Ok(())
     }
 
     /// Tells what was wrong, if anything was.

@@ -59,6 +59,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"thumbnail","data":"UklGRhwAAABXRUJQVlA4TBAAAAAvH0AEAAdQwChg/wMR0f8A"}"#,
             ),
         ),
+        ("claims", seed(r#"{"type":"claims","receipts":["AAEC"]}"#)),
         ("heartbeat", seed(r#"{"type":"heartbeat"}"#)),
         ("leave", seed(r#"{"type":"leave"}"#)),
         (
@@ -77,6 +78,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"peers","peers":[{"peer":"KEY","score":50,"role":"relay","depth":2,"slots":1}]}"#,
             ),
         ),
+        (
+            "joined-paying",
+            seed(
+                r#"{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":5000,"issuer":"KEY"}"#,
+            ),
+        ),
+        ("edges", seed(r#"{"type":"edges","edges":["AAEC",""]}"#)),
         ("gone", seed(r#"{"type":"gone","peer":"KEY"}"#)),
         ("signal-from", seed(r#"{"type":"signal","from":"KEY","data":"AAEC"}"#)),
         ("error", seed(r#"{"type":"error","code":"full","message":"no room","fatal":false}"#)),

@@ -55,6 +55,10 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
             ClientMessage::Describe(About::new(title, category, vec!["a tag".into()]).unwrap())
         }),
+        vec(vec(any::<u8>(), 0..400), 0..20).prop_map(|receipts| {
+            let receipt = |bytes: Vec<u8>| ReceiptData::new(bytes.into()).unwrap();
+            ClientMessage::Claims { receipts: receipts.into_iter().map(receipt).collect() }
+        }),
         any::<bool>().prop_map(|some| ClientMessage::Thumbnail { data: some.then(picture) }),
         Just(ClientMessage::Heartbeat),
         Just(ClientMessage::Leave),
@@ -76,7 +80,15 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
     let hint = (peer(), any::<u8>(), role(), any::<u8>(), any::<u16>())
         .prop_map(|(peer, score, role, depth, slots)| PeerHint { peer, score, role, depth, slots });
     let joined = (option::of(broadcast()), any::<u32>()).prop_map(|(broadcast, heartbeat_ms)| {
-        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms }
+        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms, issuer: None }
+    });
+    let paying = (peer(), any::<u32>()).prop_map(|(issuer, heartbeat_ms)| {
+        let issuer = Some(issuer);
+        ServerMessage::Joined { version: VERSION, broadcast: None, heartbeat_ms, issuer }
+    });
+    let edges = vec(vec(any::<u8>(), 0..=EDGE_BYTES_MAX), 0..20).prop_map(|edges| {
+        let edge = |bytes: Vec<u8>| EdgeData::new(bytes.into()).unwrap();
+        ServerMessage::Edges { edges: edges.into_iter().map(edge).collect() }
     });
     let challenge = any::<[u8; NONCE_LEN]>().prop_map(|nonce| ServerMessage::Challenge {
         version: VERSION,
@@ -85,6 +97,8 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
     prop_oneof![
         challenge,
         joined,
+        paying,
+        edges,
         vec(hint, 0..=HINTS_MAX).prop_map(|peers| ServerMessage::Peers { peers }),
         peer().prop_map(|peer| ServerMessage::Gone { peer }),
         (peer(), data()).prop_map(|(from, data)| ServerMessage::Signal { from, data }),
@@ -180,6 +194,12 @@ fn golden_texts() {
             format!(r#"{{"type":"thumbnail","data":"{}"}}"#, BASE64.encode(picture().bytes())),
         ),
         (ClientMessage::Thumbnail { data: None }, r#"{"type":"thumbnail","data":null}"#.into()),
+        (
+            ClientMessage::Claims {
+                receipts: vec![ReceiptData::new(Bytes::from_static(b"receipt")).unwrap()],
+            },
+            r#"{"type":"claims","receipts":["cmVjZWlwdA=="]}"#.into(),
+        ),
         (ClientMessage::Heartbeat, r#"{"type":"heartbeat"}"#.into()),
         (ClientMessage::Leave, r#"{"type":"leave"}"#.into()),
     ];
@@ -195,8 +215,28 @@ fn golden_texts() {
                 .to_owned(),
         ),
         (
-            ServerMessage::Joined { version: 2, broadcast: None, heartbeat_ms: 10_000 },
+            ServerMessage::Joined {
+                version: 2,
+                broadcast: None,
+                heartbeat_ms: 10_000,
+                issuer: None,
+            },
             r#"{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":10000}"#.to_owned(),
+        ),
+        (
+            ServerMessage::Joined {
+                version: 2,
+                broadcast: None,
+                heartbeat_ms: 10_000,
+                issuer: Some(peer),
+            },
+            format!(
+                r#"{{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":10000,"issuer":"{hex}"}}"#
+            ),
+        ),
+        (
+            ServerMessage::Edges { edges: vec![EdgeData::new(Bytes::from_static(b"edge")).unwrap()] },
+            r#"{"type":"edges","edges":["ZWRnZQ=="]}"#.to_owned(),
         ),
         (
             ServerMessage::Peers { peers: vec![hint] },
@@ -319,6 +359,21 @@ fn a_report_names_so_many_links_and_no_more() {
     assert!(report(DETAIL_LINKS_MAX).to_json().len() < 4096);
     let read = ClientMessage::parse(&report(60).to_json());
     assert_eq!(read, Ok(report(DETAIL_LINKS_MAX)));
+}
+
+#[test]
+fn claims_and_edges_fit_a_message_and_more_are_cut_off() {
+    let receipt = ReceiptData::new(Bytes::from(vec![255; 317])).unwrap();
+    let claims = |count| ClientMessage::Claims { receipts: vec![receipt.clone(); count] };
+    let text = claims(CLAIMS_MAX + 1).to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(ClientMessage::parse(&text), Ok(claims(CLAIMS_MAX)));
+    let edge = EdgeData::new(Bytes::from(vec![255; 201])).unwrap();
+    let edges = |count| ServerMessage::Edges { edges: vec![edge.clone(); count] };
+    let text = edges(HINTS_MAX + 1).to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(ServerMessage::parse(&text), Ok(edges(HINTS_MAX)));
+    assert_eq!(ReceiptData::new(Bytes::from(vec![0; RECEIPT_BYTES_MAX + 1])), None);
 }
 
 #[test]

@@ -63,6 +63,21 @@ impl Running {
     }
 }
 
+/// Sends a request with a body; the status, head and body of the answer.
+pub(crate) async fn post(addr: SocketAddr, path: &str, body: &str) -> (u16, String, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     nonce: Nonce,

@@ -8,7 +8,7 @@ mod session;
 
 use async_trait::async_trait;
 use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
-use beacon_sdk::signaling::{ClientMessage, SESSION_MAX, SignalData, check_join};
+use beacon_sdk::signaling::{ClientMessage, ReceiptData, SESSION_MAX, SignalData, check_join};
 use beacon_sdk::timer::{Sleep, sleep};
 use beacon_sdk::{Identity, Listing, PeerId, Rng};
 #[cfg(target_family = "wasm")]
@@ -224,6 +224,13 @@ impl Rendezvous for SignalClient {
         self.outgoing.list(listing);
     }
 
+    fn claim(&mut self, receipt: Bytes) {
+        match ReceiptData::new(receipt) {
+            Some(receipt) => self.outgoing.claim(receipt),
+            None => debug!("a receipt above the limit is dropped"),
+        }
+    }
+
     async fn next_event(&mut self) -> Result<RendezvousEvent, RendezvousError> {
         // All progress is in `self`: a dropped call loses nothing.
         poll_fn(|context| self.poll_event(context)).await
@@ -231,7 +238,7 @@ impl Rendezvous for SignalClient {
 
     async fn shutdown(&mut self) {
         if let State::Open(session) = core::mem::replace(&mut self.state, State::Closed) {
-            session.leave().await;
+            session.leave(&mut self.outgoing).await;
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::Socket;
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL,
-    VERSION,
+    CLAIMS_MAX, ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ReceiptData, ServerMessage,
+    THUMBNAIL_INTERVAL, VERSION,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
 use beacon_sdk::{Identity, Listing};
@@ -17,6 +17,10 @@ use tracing::{debug, warn};
 
 /// Signals that wait to be sent at most: those of twenty dials with six candidates each.
 const SIGNALS_MAX: usize = 128;
+/// Receipts that wait to be sent at most; the oldest go, for later ones of their edges to make good.
+const RECEIPTS_MAX: usize = 4 * CLAIMS_MAX;
+/// Between two messages with receipts: a receipt is cumulative, and a later one counts as much as both.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// For the server to challenge, and to answer the join.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent heartbeats after which the server is lost; its own limit is the same.
@@ -46,6 +50,9 @@ pub(super) struct Outgoing {
     /// When the server was given one on this connection.
     thumbnail_at: Option<Instant>,
     signals: VecDeque<ClientMessage>,
+    receipts: VecDeque<ReceiptData>,
+    /// When the server was shown some last.
+    claimed_at: Option<Instant>,
 }
 
 impl Outgoing {
@@ -63,6 +70,8 @@ impl Outgoing {
             thumbnail_is_due: false,
             thumbnail_at: None,
             signals: VecDeque::new(),
+            receipts: VecDeque::new(),
+            claimed_at: None,
         }
     }
 
@@ -96,6 +105,31 @@ impl Outgoing {
         }
     }
 
+    pub(super) fn claim(&mut self, receipt: ReceiptData) {
+        if self.receipts.len() == RECEIPTS_MAX {
+            self.receipts.pop_front();
+        }
+        self.receipts.push_back(receipt);
+    }
+
+    /// Receipts that the server has not been shown; later ones of an edge come later.
+    fn claims(&mut self) -> Option<ClientMessage> {
+        let count = self.receipts.len().min(CLAIMS_MAX);
+        let receipts: Vec<ReceiptData> = self.receipts.drain(..count).collect();
+        (count > 0).then_some(ClientMessage::Claims { receipts })
+    }
+
+    /// As [`claims`](Self::claims), now and then. Like a picture they wait for a wake-up without a timer of
+    /// their own.
+    fn claims_in_time(&mut self) -> Option<ClientMessage> {
+        if self.claimed_at.is_some_and(|at| at.elapsed() < CLAIM_PAUSE) {
+            return None;
+        }
+        let claims = self.claims()?;
+        self.claimed_at = Some(Instant::now());
+        Some(claims)
+    }
+
     pub(super) fn forget_signals(&mut self) {
         self.signals.clear();
     }
@@ -118,7 +152,8 @@ impl Outgoing {
         if core::mem::take(&mut self.about_is_due) {
             return Some(ClientMessage::Describe(self.listing.about.clone()));
         }
-        self.signals.pop_front().or_else(|| self.thumbnail())
+        let signal = self.signals.pop_front();
+        signal.or_else(|| self.claims_in_time()).or_else(|| self.thumbnail())
     }
 
     /// The picture, when it is due and the server takes one. It waits for a wake-up without a
@@ -149,6 +184,8 @@ pub(super) struct Session {
     patience: Pin<Box<Sleep>>,
     /// What the server said before it closed.
     last_error: Option<String>,
+    /// What it said in one message with others, and has not been told yet.
+    events: VecDeque<RendezvousEvent>,
 }
 
 struct Joined {
@@ -160,7 +197,14 @@ struct Joined {
 impl Session {
     pub(super) fn new(socket: Socket) -> Self {
         let patience = Box::pin(sleep(GREETING_TIMEOUT));
-        Self { socket, challenged: false, joined: None, patience, last_error: None }
+        Self {
+            socket,
+            challenged: false,
+            joined: None,
+            patience,
+            last_error: None,
+            events: VecDeque::new(),
+        }
     }
 
     /// How long this peer has been in.
@@ -175,6 +219,9 @@ impl Session {
         outgoing: &mut Outgoing,
     ) -> Poll<Step> {
         for _ in 0..FRAMES_PER_POLL {
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(Step::Event(event));
+            }
             if let Some(joined) = &mut self.joined {
                 while joined.beat.as_mut().poll(context).is_ready() {
                     joined.beat.as_mut().reset(Instant::now() + joined.period);
@@ -204,15 +251,21 @@ impl Session {
         Poll::Pending
     }
 
-    /// Says goodbye and waits for the server to close, for less than a second.
-    pub(super) async fn leave(mut self) {
-        if timeout(LEAVE_TIMEOUT, self.part()).await.is_err() {
+    /// Shows what receipts are left, says goodbye and waits for the server to close, for less than a
+    /// second.
+    pub(super) async fn leave(mut self, outgoing: &mut Outgoing) {
+        if timeout(LEAVE_TIMEOUT, self.part(outgoing)).await.is_err() {
             debug!("the server did not take the goodbye in time");
         }
     }
 
     /// Ends with the connection.
-    async fn part(&mut self) -> Result<(), String> {
+    async fn part(&mut self, outgoing: &mut Outgoing) -> Result<(), String> {
+        let joined = self.joined.is_some();
+        while let Some(claims) = outgoing.claims().filter(|_| joined) {
+            poll_fn(|context| self.socket.poll_ready(context)).await?;
+            self.socket.send(&claims.to_json())?;
+        }
         poll_fn(|context| self.socket.poll_ready(context)).await?;
         self.socket.send(&ClientMessage::Leave.to_json())?;
         poll_fn(|context| self.socket.poll_flush(context)).await?;
@@ -278,7 +331,7 @@ impl Session {
                 }
                 None
             }
-            ServerMessage::Joined { broadcast, heartbeat_ms, .. } => {
+            ServerMessage::Joined { broadcast, heartbeat_ms, issuer, .. } => {
                 let period = Duration::from_millis(u64::from(heartbeat_ms)).max(BEAT_MIN);
                 if self.joined.is_none() {
                     let since = Instant::now();
@@ -286,6 +339,7 @@ impl Session {
                     self.joined = Some(Joined { since, period, beat });
                     self.hear();
                 }
+                self.events.extend(issuer.map(RendezvousEvent::Issuer));
                 Some(Step::Event(RendezvousEvent::Joined { broadcast }))
             }
             ServerMessage::Error { code: ErrorCode::Version, message, .. } => {
@@ -306,6 +360,11 @@ impl Session {
             ServerMessage::Signal { from, data } => {
                 let signal = data.into_bytes();
                 Some(Step::Event(RendezvousEvent::Signal { from, signal }))
+            }
+            ServerMessage::Edges { edges } => {
+                let edges = edges.into_iter().map(|edge| RendezvousEvent::Edge(edge.into_bytes()));
+                self.events.extend(edges);
+                None
             }
             ServerMessage::Heartbeat => None,
         }

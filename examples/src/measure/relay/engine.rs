@@ -25,7 +25,7 @@ pub(super) struct Copier {
 
 impl Copier {
     pub(super) fn start(args: &CopierArgs) -> Result<Self> {
-        let edge = Edge::open(&args.signal, &[])?;
+        let edge = Edge::open(&args.signal, &[], None)?;
         let mut config = args.profile.config();
         // Every child gets every stripe from here: half the slots are for one of them, and the
         // rest is shared by the others.
