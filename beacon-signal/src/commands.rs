@@ -1,4 +1,7 @@
-//! `beacon-signal statement`, `issue` and `audit`: what an operator does with the accounts.
+//! `beacon-signal statement`, `issue` and `audit`: what an operator does with the accounts; and `tip`, by
+//! which anybody gives.
+
+mod tip;
 
 use beacon_ledger::{AccountId, Economy, Id, Micro, Statement, Store, Terms, store};
 use clap::Subcommand;
@@ -37,6 +40,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID")]
         id: Option<Id>,
     },
+    /// Gives credits of a key to one or several others, over a server's HTTP
+    Tip(tip::Give),
     /// Adds everything up anew, and says whether the accounts agree
     Audit {
         #[command(flatten)]
@@ -97,6 +102,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             };
             writeln!(out, "{amount} to {to}, entry {id}{again}")?;
         }
+        Command::Tip(give) => writeln!(out, "{}", tip::give(give).await?)?,
         Command::Audit { accounts } => {
             let audit = accounts.open().await?.audit().await?;
             let held = |micros: u128| u64::try_from(micros).ok().and_then(Micro::new);

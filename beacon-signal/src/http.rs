@@ -30,6 +30,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws", get(upgrade))
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(description))
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}/thumbnail", get(thumbnail))
         .route("/api/streams/{name}/mesh", get(mesh))
@@ -78,6 +79,11 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], shared.metrics.page(census))
 }
 
+/// What paths there are and what they answer, for programs; `tests/openapi.rs` holds it to the truth.
+async fn description() -> Response {
+    text(include_str!("openapi.json"))
+}
+
 async fn streams(State(shared): State<Arc<Shared>>) -> Response {
     let streams = shared.rooms().streams();
     json(&streams)
@@ -116,17 +122,20 @@ async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Re
 /// Public: pages of any origin may read it.
 pub(crate) fn json(body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(body) => {
-            let headers = [
-                (header::CONTENT_TYPE, "application/json"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            (headers, body).into_response()
-        }
+        Ok(body) => text(body),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+/// A text that is JSON.
+fn text(json: impl IntoResponse) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, json).into_response()
 }
 
 /// A refusal that programs can read.

@@ -91,6 +91,7 @@ Example:
   beacon-signal --listen 127.0.0.1:3001
   beacon-signal --ledger sqlite:credits.db --grant 1000
   beacon-signal statement --ledger sqlite:credits.db ID
+  beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
   broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
   viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
 

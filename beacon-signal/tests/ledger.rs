@@ -13,7 +13,7 @@ use beacon_ledger::{
 use beacon_sdk::PublicKey;
 use beacon_sdk::signaling::{ClientMessage, ErrorCode, ReceiptData, ServerMessage};
 use beacon_signal::{Config, LedgerConfig};
-use peer::{HANG, Peer, Running, SESSION, broadcast, id, identity, origin, post, viewer};
+use peer::{HANG, Peer, Running, SESSION, broadcast, id, identity, origin, post, secret, viewer};
 use serde_json::Value;
 use std::process::Command;
 use std::sync::Arc;
@@ -239,7 +239,7 @@ async fn an_edge_in_use_is_followed_by_another_before_it_ends() {
 
 #[tokio::test]
 async fn tips_are_signed_by_the_giver_and_given_once() {
-    let (server, _folder, address) = with_file().await;
+    let (server, folder, address) = with_file().await;
     let store =
         Arc::new(SqliteStore::open(address.strip_prefix("sqlite:").unwrap().as_ref()).unwrap());
     let economy = Economy::new(store.clone(), Terms::new(id(1)));
@@ -283,13 +283,38 @@ async fn tips_are_signed_by_the_giver_and_given_once() {
         assert!(got == status && said.contains(word), "{got}: {said}");
     }
     assert_eq!((has(&server, 5).await, has(&server, 6).await), (2_000_000, 333_333));
-    // Sixty-four at once, and enough for two.
+    // By the program, in the name of a key in a file.
+    let file = folder.path().join("viewer.key");
+    let secret: String = secret(5).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(&file, secret).unwrap();
+    let (url, six) = (format!("ws://{}", server.addr), id(6).to_string());
+    let tip_by = |amount: &str, file: &std::path::Path| {
+        let (to, key) = (format!("{six}=3"), file.to_str().unwrap().to_owned());
+        let args = ["tip", &url, amount, &to, "--identity", &key].map(str::to_owned);
+        tokio::task::spawn_blocking(move || {
+            Command::new(env!("CARGO_BIN_EXE_beacon-signal")).args(args).output().unwrap()
+        })
+    };
+    let run = tip_by("0.25", &file).await.unwrap();
+    let out = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success() && out.starts_with("gave 0.250000, tip "), "{out}");
+    assert_eq!((has(&server, 5).await, has(&server, 6).await), (1_750_000, 583_333));
+    for (amount, file, word) in [
+        ("99", &file, "refuses (402 Payment Required)"),
+        ("0", &file, "above zero"),
+        ("1", &folder.path().join("none"), "there is no file"),
+    ] {
+        let run = tip_by(amount, file).await.unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.code() == Some(1) && said.contains(word), "{said}");
+    }
+    // Sixty-four at once, and enough for one.
     let tips = (10..74).map(|number| give(tip(number, "1"), 5));
     let given = futures_util::future::join_all(tips).await;
-    assert_eq!(given.iter().filter(|(status, _)| *status == 200).count(), 2, "{given:?}");
+    assert_eq!(given.iter().filter(|(status, _)| *status == 200).count(), 1, "{given:?}");
     assert!(given.iter().all(|(status, _)| [200, 402, 503].contains(status)), "{given:?}");
-    let why = Statement::of(&*store, AccountId::peer(id(6)), 1).await.unwrap().to_string();
-    assert!(why.contains("split among 2: \"bravo\""), "{why}");
+    let why = Statement::of(&*store, AccountId::peer(id(6)), 9).await.unwrap().to_string();
+    assert!(why.contains("split among 2: \"bravo\"") && why.contains("split among 1"), "{why}");
 }
 
 #[tokio::test]

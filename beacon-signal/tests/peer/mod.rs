@@ -86,10 +86,14 @@ pub(crate) struct Peer {
 /// The session that peers join with here.
 pub(crate) const SESSION: u64 = 5;
 
-pub(crate) fn identity(number: u16) -> Identity {
+pub(crate) fn secret(number: u16) -> [u8; 32] {
     let mut secret = [0; 32];
     secret[..2].copy_from_slice(&number.to_be_bytes());
-    Identity::from_secret(secret)
+    secret
+}
+
+pub(crate) fn identity(number: u16) -> Identity {
+    Identity::from_secret(secret(number))
 }
 
 pub(crate) fn id(number: u16) -> PeerId {
