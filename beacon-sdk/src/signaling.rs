@@ -202,6 +202,10 @@ pub enum ErrorCode {
     NameTaken,
     /// A later run of the same broadcast is here.
     StaleEpoch,
+    /// The owner of the broadcast has sent this peer away.
+    Banned,
+    /// The owner of the broadcast has ended it.
+    Ended,
     /// A newer connection of the same peer, or a newer run of the broadcast, took its place.
     Replaced,
     /// No room for another connection, broadcast or peer.
@@ -244,6 +248,8 @@ impl ErrorCode {
                 | Self::Unproven
                 | Self::NameTaken
                 | Self::StaleEpoch
+                | Self::Banned
+                | Self::Ended
                 | Self::Replaced
         )
     }
@@ -278,6 +284,8 @@ impl ErrorCode {
             Self::Unproven => "unproven",
             Self::NameTaken => "name-taken",
             Self::StaleEpoch => "stale-epoch",
+            Self::Banned => "banned",
+            Self::Ended => "ended",
             Self::Replaced => "replaced",
             Self::Full => "full",
             Self::Idle => "idle",

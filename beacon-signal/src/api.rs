@@ -1,7 +1,9 @@
-//! The ledger over HTTP: accounts, statements, tips.
+//! The ledger over HTTP: accounts, statements, tips; and orders of a broadcast's owner.
 
 use crate::books::{Books, now_ms};
 use crate::http::{json, refusal};
+use crate::order::SignedOrder;
+use crate::rooms::Disobeyed;
 use crate::server::Shared;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -16,13 +18,17 @@ use beacon_ledger::{AccountId, Economy, Micro, Rate, Refusal, Statement, StoreEr
 use beacon_sdk::PublicKey;
 use core::time::Duration;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::time::timeout;
+use tracing::info;
 
 /// Bytes of a request's body at most; a tip for 32 takes 4 KiB.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// For a request's body to come, and for the accounts to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How far an owner's clock may be off.
+const SKEW_MS: u64 = 90_000;
 /// Lines of a statement unless more are asked for.
 const LINES: usize = 100;
 /// Requests that look at the accounts at once at most; a statement reads a whole history.
@@ -33,6 +39,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/ledger", get(terms))
         .route("/api/accounts/{account}", get(accounts))
         .route("/api/accounts/{account}/statement", get(statement))
+        .route("/api/streams/{name}/order", post(order).options(preflight))
         .route("/api/tip", post(tip).options(preflight))
 }
 
@@ -66,6 +73,11 @@ struct Accounts {
 #[derive(Serialize)]
 struct Statements {
     statements: Vec<Statement>,
+}
+
+#[derive(Serialize)]
+struct Obeyed {
+    done: bool,
 }
 
 /// What came of a tip.
@@ -141,19 +153,54 @@ async fn statement(
     .await
 }
 
-async fn tip(State(shared): State<Arc<Shared>>, body: Body) -> Response {
+/// Reads a request's JSON, or says what is wrong with it.
+async fn read<T: DeserializeOwned>(body: Body, what: &str) -> Result<T, Response> {
     let Ok(body) = timeout(PATIENCE, to_bytes(body, BODY_BYTES_MAX)).await else {
-        return refusal(StatusCode::REQUEST_TIMEOUT, "the tip did not come within 10 s");
+        let cause = format!("{what} did not come within 10 s");
+        return Err(refusal(StatusCode::REQUEST_TIMEOUT, &cause));
     };
     let Ok(body) = body else {
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "a tip is at most 16384 bytes of JSON");
+        let cause = format!("{what} is at most 16384 bytes of JSON");
+        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, &cause));
     };
-    let signed: SignedTip = match serde_json::from_slice(&body) {
+    serde_json::from_slice(&body)
+        .map_err(|error| refusal(StatusCode::BAD_REQUEST, &format!("not {what}: {error}")))
+}
+
+async fn order(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Response {
+    let signed: SignedOrder = match read(body, "an order").await {
         Ok(signed) => signed,
-        Err(error) => {
-            let cause = format!("not a tip: {error}");
-            return refusal(StatusCode::BAD_REQUEST, &cause);
+        Err(refused) => return refused,
+    };
+    if signed.order.at_ms.abs_diff(now_ms()) > SKEW_MS {
+        let cause = "the order was given more than 90 s ago or ahead: set the clocks";
+        return refusal(StatusCode::BAD_REQUEST, cause);
+    }
+    let done = shared.rooms().order(&name, &signed);
+    match done {
+        Ok(()) => {
+            info!(name, order = ?signed.order.action, "the owner's order is done");
+            json(&Obeyed { done: true })
         }
+        Err(error) => {
+            let status = match error {
+                Disobeyed::Nowhere => StatusCode::NOT_FOUND,
+                Disobeyed::NotOwner => StatusCode::FORBIDDEN,
+                Disobeyed::Stale | Disobeyed::Full => StatusCode::CONFLICT,
+            };
+            refusal(status, &error.to_string())
+        }
+    }
+}
+
+async fn tip(State(shared): State<Arc<Shared>>, body: Body) -> Response {
+    let signed: SignedTip = match read(body, "a tip").await {
+        Ok(signed) => signed,
+        Err(refused) => return refused,
     };
     answer(&shared, async |books, economy| {
         if let Err(error) = signed.verify(&books.issuer().public()) {

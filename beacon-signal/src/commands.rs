@@ -1,6 +1,8 @@
-//! `beacon-signal statement`, `issue` and `audit`: what an operator does with the accounts; and `tip`, by
-//! which anybody gives.
+//! `beacon-signal statement`, `issue` and `audit`: what an operator does with the accounts; `tip`, by which
+//! anybody gives; and `order`, for the owner of a broadcast.
 
+mod client;
+mod order;
 mod tip;
 
 use beacon_ledger::{AccountId, Economy, Id, Micro, Statement, Store, Terms, store};
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     },
     /// Gives credits of a key to one or several others, over a server's HTTP
     Tip(tip::Give),
+    /// Bans or pardons a peer, or ends a broadcast, in the name of its owner
+    Order(order::Command),
     /// Adds everything up anew, and says whether the accounts agree
     Audit {
         #[command(flatten)]
@@ -102,6 +106,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             };
             writeln!(out, "{amount} to {to}, entry {id}{again}")?;
         }
+        Command::Order(order) => writeln!(out, "{}", order::give(order).await?)?,
         Command::Tip(give) => writeln!(out, "{}", tip::give(give).await?)?,
         Command::Audit { accounts } => {
             let audit = accounts.open().await?.audit().await?;

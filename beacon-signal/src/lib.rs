@@ -21,6 +21,7 @@ mod bucket;
 mod config;
 mod http;
 mod metrics;
+pub mod order;
 mod outbox;
 mod pages;
 mod rooms;

@@ -79,6 +79,8 @@ Pages:
   /api/accounts/ID and /api/accounts/ID/statement
                 with --ledger: what a peer has, and why
   /api/tip      with --ledger, by POST: gives credits to others, signed by the giver
+  /api/openapi.json
+                all of /api, for programs
   /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:
@@ -91,6 +93,7 @@ Example:
   beacon-signal --listen 127.0.0.1:3001
   beacon-signal --ledger sqlite:credits.db --grant 1000
   beacon-signal statement --ledger sqlite:credits.db ID
+  beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
   beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
   broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
   viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";

@@ -10,6 +10,7 @@ pub(crate) use mesh::Mesh;
 
 use crate::books::now_ms;
 use crate::config::Config;
+use crate::order::SignedOrder;
 use crate::outbox::{Closing, Outbox};
 use beacon_ledger::Edge;
 use beacon_sdk::plugin::{Join, Report};
@@ -65,6 +66,21 @@ impl Seat {
     pub(crate) fn peer(&self) -> PeerId {
         self.peer
     }
+}
+
+/// Why an order is not done.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Disobeyed {
+    #[error("there is no such broadcast here")]
+    Nowhere,
+    #[error(
+        "the order is not signed by the publisher for this run of the broadcast: sign it with the broadcaster's key"
+    )]
+    NotOwner,
+    #[error("an order of the same time or a later one has come: give it again")]
+    Stale,
+    #[error("1024 peers are banned, the most there can be: pardon some")]
+    Full,
 }
 
 /// All rooms.
@@ -221,6 +237,22 @@ impl Rooms {
             let cause = "only its origin says what a broadcast is: join with publish";
             (ErrorCode::BadListing, cause.into())
         })
+    }
+
+    /// Does what the owner of the broadcast `name` orders.
+    pub(crate) fn order(&mut self, name: &str, signed: &SignedOrder) -> Result<(), Disobeyed> {
+        let room = self.rooms.get_mut(name).filter(|room| room.origin.is_some());
+        let (room, owner) = room
+            .and_then(|room| room.broadcast.map(|owner| (room, owner)))
+            .ok_or(Disobeyed::Nowhere)?;
+        if !signed.verify(&owner, name) {
+            return Err(Disobeyed::NotOwner);
+        }
+        room.obey(&signed.order)?;
+        if room.members.is_empty() {
+            self.rooms.remove(name);
+        }
+        Ok(())
     }
 
     /// The picture of a broadcast whose origin is here.

@@ -7,6 +7,7 @@ use beacon_ledger::tip::Recipient;
 use beacon_ledger::{AccountId, Id, Tip};
 use beacon_sdk::About;
 use beacon_sdk::signaling::ClientMessage;
+use beacon_signal::order::{Action, Order};
 use beacon_signal::{Config, LedgerConfig};
 use peer::{HANG, Peer, Running, id, identity, origin, post};
 use serde_json::Value;
@@ -133,6 +134,26 @@ async fn answers_are_as_described() {
         let (got, _, said) = post(server.addr, "/api/tip", &body.to_string()).await;
         assert_eq!(got, status, "{said}");
         check(&doc, "post", "/api/tip", got, &said);
+    }
+    let order = Order { publisher: id(1), epoch: 7, at_ms: 5, action: Action::End };
+    let sign = |at_ms, by| Order { at_ms, ..order.clone() }.sign(&identity(by), "launch");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_millis()).unwrap();
+    let pest = Action::Ban { peer: id(9).into() };
+    let ban = Order { at_ms: now, action: pest, ..order.clone() }.sign(&identity(1), "launch");
+    for (name, signed, status) in [
+        ("launch", sign(5, 1), 400),
+        ("launch", sign(now, 2), 403),
+        ("none", sign(now, 1), 404),
+        ("launch", ban, 200),
+        ("launch", sign(now, 1), 409),
+    ] {
+        let body = serde_json::to_value(signed).unwrap();
+        assert_eq!(fault(&doc, &doc["components"]["schemas"]["Order"], &body, "order"), None);
+        let path = format!("/api/streams/{name}/order");
+        let (got, _, said) = post(server.addr, &path, &body.to_string()).await;
+        assert_eq!(got, status, "{said}");
+        check(&doc, "post", "/api/streams/{name}/order", got, &said);
     }
     let plain = Running::start(Config::default()).await;
     for path in ["/api/ledger", accounts, statement] {

@@ -1,22 +1,13 @@
 //! `beacon-signal tip`: gives credits away in the name of a key, over a server's HTTP.
 
-use axum::body::{Body, to_bytes};
+use super::client::{ask, key};
 use beacon_ledger::tip::Recipient;
 use beacon_ledger::{Id, Micro, Tip};
 use beacon_sdk::PublicKey;
-use hyper::{Request, Uri, header};
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use hyper::Uri;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-/// For an answer to come; the server's own patience is shorter.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Bytes of an answer at most.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Give {
@@ -48,10 +39,7 @@ fn recipient(text: &str) -> Result<Recipient, String> {
 /// Signs the tip for the server's ledger and gives it; the line that says what came of it.
 pub(crate) async fn give(give: Give) -> Result<String, Box<dyn Error>> {
     let Give { server, amount, to, identity, note, id } = give;
-    if !identity.exists() {
-        return Err(format!("--identity: there is no file {}", identity.display()).into());
-    }
-    let giver = beacon_signal::read_or_make_key(&identity)?;
+    let giver = key(&identity)?;
     let ledger = ask(&server, "GET", "/api/ledger", String::new()).await?;
     let issuer = ledger["issuer"].as_str().unwrap_or_default().parse()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?;
@@ -65,43 +53,4 @@ pub(crate) async fn give(give: Give) -> Result<String, Box<dyn Error>> {
     let again = given["replayed"].as_bool().unwrap_or(false);
     let again = if again { "  (had come before: nothing was given again)" } else { "" };
     Ok(format!("gave {amount}, tip {id}{again}"))
-}
-
-/// What the server answers; its refusal as an error.
-async fn ask(
-    server: &Uri,
-    method: &str,
-    path: &str,
-    body: String,
-) -> Result<Value, Box<dyn Error>> {
-    let cure =
-        "use ws://HOST:PORT or http://HOST:PORT, behind a TLS proxy the server's own address";
-    let plain = matches!(server.scheme_str(), Some("ws" | "http"));
-    let host = server.host().filter(|_| plain).ok_or_else(|| format!("{server}: {cure}"))?;
-    let address = format!("{host}:{}", server.port_u16().unwrap_or(80));
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, &address)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CONNECTION, "close")
-        .body(body)?;
-    let answer = async {
-        let socket = TcpStream::connect(&address).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
-        tokio::spawn(connection);
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
-        Ok::<_, Box<dyn Error>>((status, body))
-    };
-    let answer = timeout(PATIENCE, answer).await.map_err(|_| format!("{address} is silent"))?;
-    let (status, body) = answer.map_err(|error| format!("{address}: {error}"))?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|_| format!("{address} answers {status} without JSON: is it beacon-signal?"))?;
-    match value["error"].as_str() {
-        None if status.is_success() => Ok(value),
-        cause => Err(format!("the server refuses ({status}): {}", cause.unwrap_or("")).into()),
-    }
 }

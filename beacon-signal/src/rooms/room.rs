@@ -1,7 +1,9 @@
 //! One room: the peers that joined with one name, what they are told, and of whom.
 
+use super::Disobeyed;
 use super::edges::{self, Edges};
 use super::record::Record;
+use crate::order::{Action, Order, ShortId};
 use crate::outbox::{Closing, Outbox};
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Detail, Join, PeerHint};
@@ -9,12 +11,14 @@ use beacon_sdk::signaling::hints::{self, HINTS};
 use beacon_sdk::signaling::{ErrorCode, HINTS_MAX, ServerMessage, VERSION};
 use beacon_sdk::{BroadcastId, Identity, Listing, PeerId, PublicKey, Rng};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
 /// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
 /// peers are told of comers, and leavers just stop being told of.
 const TOLD_MAX: usize = 64;
+/// Peers that one owner sends away at most.
+const BANNED_MAX: usize = 1024;
 /// Peers of a room that are told anew in a second at most.
 const REFRESHES_PER_SECOND: usize = 200;
 /// What everybody is told at the door.
@@ -36,6 +40,10 @@ pub(super) struct Room {
     pub(super) thumbnail_at: Option<Instant>,
     pub(super) record: Record,
     pub(super) members: BTreeMap<PeerId, Member>,
+    /// Those that the owner has sent away, at most [`BANNED_MAX`].
+    pub(super) banned: BTreeSet<ShortId>,
+    /// When the owner gave its last order, by its clock.
+    pub(super) ordered_ms: u64,
     /// Members in order of preference as of the last tick, later ones appended. May name some
     /// that have left.
     pub(super) ranking: Vec<PeerId>,
@@ -74,6 +82,8 @@ impl Room {
             thumbnail_at: None,
             record: Record::new(now),
             members: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            ordered_ms: 0,
             ranking: Vec::new(),
             ranking_is_stale: false,
             newcomers: Vec::new(),
@@ -134,6 +144,10 @@ impl Room {
     }
 
     pub(super) fn admit(&self, join: &Join, peers_max: usize) -> Result<(), Closing> {
+        if !join.publish && self.banned.contains(&join.peer.into()) {
+            let cause = "the broadcaster has sent this peer away: ask there, or watch another";
+            return Err((ErrorCode::Banned, cause.into()));
+        }
         if self.members.len() >= peers_max && !self.members.contains_key(&join.peer) {
             return Err((ErrorCode::Full, "no room for another peer: try later".into()));
         }
@@ -168,6 +182,12 @@ impl Room {
             self.since = SystemTime::now();
             self.record.live(peer);
         }
+        let publisher = |run: Option<BroadcastId>| run.map(|run| run.publisher);
+        if publisher(self.broadcast) != publisher(broadcast) {
+            // What another owner ordered is no longer meant.
+            self.banned.clear();
+            self.ordered_ms = 0;
+        }
         // An origin that comes back says again what it said before.
         self.listing = Listing::default();
         self.thumbnail_at = None;
@@ -180,6 +200,35 @@ impl Room {
                 member.outbox.send_text(text.clone());
             }
         }
+    }
+
+    /// Does what the owner orders, who has proven to be it.
+    pub(super) fn obey(&mut self, order: &Order) -> Result<(), Disobeyed> {
+        if order.at_ms <= self.ordered_ms {
+            return Err(Disobeyed::Stale);
+        }
+        match order.action {
+            Action::Ban { .. } if self.banned.len() >= BANNED_MAX => return Err(Disobeyed::Full),
+            Action::Ban { peer } => {
+                self.banned.insert(peer);
+                let meant = |id: &&PeerId| ShortId::from(**id) == peer && self.origin != Some(**id);
+                let found: Vec<PeerId> = self.members.keys().filter(meant).copied().collect();
+                for id in found {
+                    if let Some(member) = self.remove(id) {
+                        let cause = "the broadcaster has sent this peer away";
+                        member.outbox.close(ErrorCode::Banned, cause);
+                    }
+                }
+            }
+            Action::Pardon { peer } => drop(self.banned.remove(&peer)),
+            Action::End => {
+                for member in core::mem::take(&mut self.members).into_values() {
+                    member.outbox.close(ErrorCode::Ended, "the broadcaster has ended this");
+                }
+            }
+        }
+        self.ordered_ms = order.at_ms;
+        Ok(())
     }
 
     pub(super) fn enter(&mut self, peer: PeerId, member: Member) {
