@@ -24,8 +24,9 @@ const SPOILAGE_SHARE: u64 = 4;
 /// What a [`CreditLedger`] goes by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CreditConfig {
-    /// Whose edges count: the tracker's key.
-    pub issuer: PublicKey,
+    /// Whose edges count: the tracker's key. None: whoever the rendezvous names, and until it does nothing is
+    /// signed, kept or held against anybody.
+    pub issuer: Option<PublicKey>,
     /// Drawn at random for each run of the program; see [`crate::Edge::session`].
     pub session: u64,
     /// A receipt is due after so many verified bytes. Default: 256 KiB.
@@ -41,11 +42,11 @@ pub struct CreditConfig {
 }
 
 impl CreditConfig {
-    /// The defaults, for edges of `issuer`.
+    /// The defaults, for edges of `issuer`; `None` for the rendezvous's.
     #[must_use]
-    pub const fn new(issuer: PublicKey, session: u64) -> Self {
+    pub fn new(issuer: impl Into<Option<PublicKey>>, session: u64) -> Self {
         Self {
-            issuer,
+            issuer: issuer.into(),
             session,
             step_bytes: 256 * 1024,
             interval: Duration::from_secs(1),
@@ -70,6 +71,8 @@ impl CreditConfig {
 pub struct CreditLedger {
     identity: Identity,
     config: CreditConfig,
+    /// Whose edges count.
+    issuer: Option<PublicKey>,
     neighbours: BTreeMap<PeerId, Neighbour>,
     /// Those to whom a receipt may be due.
     unsigned: BTreeSet<PeerId>,
@@ -104,6 +107,7 @@ impl CreditLedger {
     pub const fn new(identity: Identity, config: CreditConfig) -> Self {
         Self {
             identity,
+            issuer: config.issuer,
             config,
             neighbours: BTreeMap::new(),
             unsigned: BTreeSet::new(),
@@ -130,7 +134,8 @@ impl CreditLedger {
         if expired(now, edge) {
             return Err(ReceiptError("its edge has expired"));
         }
-        edge.verify(&self.config.issuer).map_err(|_| ReceiptError("its edge is not the issuer's"))
+        let issuer = self.issuer.ok_or(ReceiptError("nobody has said whose edges count"))?;
+        edge.verify(&issuer).map_err(|_| ReceiptError("its edge is not the issuer's"))
     }
 
     /// Signs what is owed to a neighbour, if it is time.
@@ -214,14 +219,23 @@ impl Ledger for CreditLedger {
 
     fn standing(&self, peer: PeerId) -> Standing {
         let Some(neighbour) = self.neighbours.get(&peer) else {
+            if self.issuer.is_none() {
+                return Standing { balance: 0, served: true };
+            }
             return Standing { balance: 0, served: self.config.newcomer_bytes > 0 };
         };
         let leave =
             if neighbour.paying { self.config.window_bytes } else { self.config.newcomer_bytes };
         // Who has given this peer bytes may take as many without a signature.
         let given = u64::try_from(neighbour.balance).unwrap_or(0);
-        let served = !neighbour.forked && neighbour.unpaid < leave.saturating_add(given);
+        let pays = self.issuer.is_none() || neighbour.unpaid < leave.saturating_add(given);
+        let served = !neighbour.forked && pays;
         Standing { balance: neighbour.balance, served }
+    }
+
+    fn accept_issuer(&mut self, issuer: PublicKey) {
+        // One that the application names stays.
+        self.issuer = self.config.issuer.or(Some(issuer));
     }
 
     fn accept_edge(&mut self, now: Instant, edge: &[u8]) -> Result<(), ReceiptError> {
@@ -264,6 +278,10 @@ impl Ledger for CreditLedger {
         let edge = receipt.edge.edge;
         if edge.uploader != self.identity.public() || edge.downloader != from {
             return Err(ReceiptError("of another edge than that between these two"));
+        }
+        if self.issuer.is_none() {
+            // The neighbour knows a tracker that this peer does not: nothing to gain, and no offence.
+            return Ok(());
         }
         if self.uploads.get(&edge.id).is_none_or(|held| held.edge != receipt.edge) {
             self.check_edge(now, &receipt.edge)?;

@@ -28,6 +28,7 @@ pub mod money;
 pub mod receipt;
 pub mod statement;
 pub mod store;
+pub mod tip;
 
 pub use book::{AccountId, Action, Advance, Entry, Kind, Leg, Reason, Refusal, Rule};
 pub use credit::{CreditConfig, CreditLedger};
@@ -37,3 +38,4 @@ pub use money::{Micro, Rate};
 pub use receipt::{Edge, ForkProof, Receipt, SignedEdge};
 pub use statement::Statement;
 pub use store::{Store, StoreError};
+pub use tip::{SignedTip, Tip};

@@ -219,3 +219,34 @@ fn edges_are_renewed_and_old_ones_stay_old() {
     let later = at(10_000_000_000) + Duration::from_secs(91);
     assert!(down.accept_edge(later, &edge(4, 1, 2).encode()).is_err(), "expired");
 }
+
+/// Until a rendezvous names its key, nothing is signed or claimed, and nobody is choked for it.
+#[test]
+fn whose_edges_count_is_learned_or_given() {
+    let untold = |of| CreditLedger::new(who(of), CreditConfig::new(None, SESSION));
+    let (mut up, mut down) = (untold(1), untold(2));
+    let (issuer, peer) = (who(ISSUER).public(), who(2).public());
+    assert!(down.accept_edge(at(0), &edge(1, 1, 2).encode()).is_err());
+    carry(0, &mut up, &mut down, 8 * 1024 * KIB);
+    assert_eq!(down.poll_receipt(at(5000)), None);
+    assert!(up.standing(peer).served, "nobody could have signed");
+    let (_, mut told) = pair();
+    carry(0, &mut up, &mut told, 512 * KIB);
+    let (_, receipt) = told.poll_receipt(at(0)).unwrap();
+    assert_eq!(up.accept_receipt(at(1), peer, &receipt), Ok(()), "no offence");
+    assert_eq!(up.poll_claim(), None);
+
+    for ledger in [&mut up, &mut down] {
+        ledger.accept_issuer(issuer);
+    }
+    assert!(!up.standing(peer).served, "by now it could");
+    down.accept_edge(at(2), &edge(1, 1, 2).encode()).unwrap();
+    let (_, receipt) = down.poll_receipt(at(5000)).unwrap();
+    assert_eq!(Receipt::decode(&receipt).unwrap().cum_bytes, 8 * 1024 * 1024);
+    up.accept_receipt(at(5001), peer, &receipt).unwrap();
+    assert!(up.poll_claim().is_some());
+    // One that the application names stays.
+    let (_, mut pinned) = pair();
+    pinned.accept_issuer(who(8).public());
+    assert!(pinned.accept_edge(at(3), &edge(2, 3, 2).encode()).is_ok());
+}

@@ -8,10 +8,16 @@
 //! [`MESSAGE_BYTES_MAX`].
 
 pub mod hints;
+mod proof;
+
+pub use proof::{NONCE_LEN, Nonce, Proof, SESSION_MAX};
 
 use crate::id::{BroadcastId, PeerId};
+use crate::identity::PublicKey;
 use crate::listing::{About, Thumbnail};
-use crate::plugin::{DETAIL_LINKS_MAX, Join, PeerHint, Report, SIGNAL_BYTES_MAX};
+use crate::plugin::{
+    DETAIL_LINKS_MAX, EDGE_BYTES_MAX, Join, PeerHint, RECEIPT_BYTES_MAX, Report, SIGNAL_BYTES_MAX,
+};
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
@@ -19,9 +25,9 @@ use data_encoding::BASE64;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The version a [`ClientMessage::Join`] names. A server answers another one with
-/// [`ErrorCode::Version`].
-pub const VERSION: u16 = 1;
+/// The version that a [`ServerMessage::Challenge`] and a [`ClientMessage::Join`] name. A client goes
+/// away from another one, and a server answers it with [`ErrorCode::Version`].
+pub const VERSION: u16 = 2;
 /// Bytes of a WebSocket message at most, in either direction: a signal of
 /// [`SIGNAL_BYTES_MAX`] in base64 is 21.4 KiB.
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
@@ -29,41 +35,50 @@ pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 pub const NAME_CHARS_MAX: usize = 64;
 /// Hints in one [`ServerMessage::Peers`] at most.
 pub const HINTS_MAX: usize = 64;
+/// Receipts in one [`ClientMessage::Claims`] at most: one of 317 bytes takes 426 here.
+pub const CLAIMS_MAX: usize = 64;
 /// A thumbnail is replaced this often at most.
 pub const THUMBNAIL_INTERVAL: Duration = Duration::from_secs(5);
 /// Characters of a message to a person at most; what a parser says of hostile text is cut here.
 const EXPLANATION_CHARS_MAX: usize = 200;
 
-/// An opaque set-up signal; base64 (RFC 4648 §4, padded, canonical) on the wire.
+/// Bytes that mean nothing here, at most `MAX`; base64 (RFC 4648 §4, padded, canonical) on the wire.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct SignalData(Bytes);
+pub struct Data<const MAX: usize>(Bytes);
 
-impl SignalData {
-    /// `None` above [`SIGNAL_BYTES_MAX`].
+/// A set-up signal.
+pub type SignalData = Data<SIGNAL_BYTES_MAX>;
+/// An edge of the server's ledger.
+pub type EdgeData = Data<EDGE_BYTES_MAX>;
+/// A receipt that a neighbour signed.
+pub type ReceiptData = Data<RECEIPT_BYTES_MAX>;
+
+impl<const MAX: usize> Data<MAX> {
+    /// `None` above `MAX` bytes.
     #[must_use]
-    pub fn new(signal: Bytes) -> Option<Self> {
-        (signal.len() <= SIGNAL_BYTES_MAX).then_some(Self(signal))
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        (bytes.len() <= MAX).then_some(Self(bytes))
     }
 
-    /// The signal itself.
+    /// The bytes themselves.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 }
 
-impl Serialize for SignalData {
+impl<const MAX: usize> Serialize for Data<MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&BASE64.encode(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for SignalData {
+impl<'de, const MAX: usize> Deserialize<'de> for Data<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let signal = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
-        Self::new(Bytes::from(signal))
-            .ok_or_else(|| D::Error::custom(format_args!("signal above {SIGNAL_BYTES_MAX} bytes")))
+        let bytes = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        Self::new(Bytes::from(bytes))
+            .ok_or_else(|| D::Error::custom(format_args!("data above {MAX} bytes")))
     }
 }
 
@@ -71,13 +86,18 @@ impl<'de> Deserialize<'de> for SignalData {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
-    /// The first message of a connection, once.
+    /// The answer to [`ServerMessage::Challenge`] and the first message of a connection, once.
     Join {
         /// [`VERSION`].
         version: u16,
         /// Who comes, and to which broadcast.
         #[serde(flatten)]
         join: Join,
+        /// Drawn at random for each run of the program, at most [`SESSION_MAX`]: what was said in an
+        /// earlier run binds nobody in this one.
+        session: u64,
+        /// That the peer's key is its own.
+        proof: Proof,
     },
     /// Carry `data` to another peer of the same broadcast.
     Signal {
@@ -96,6 +116,11 @@ pub enum ClientMessage {
     },
     /// What the peer says of itself; only the latest counts.
     MetricsReport(Report),
+    /// Receipts for what this peer carried, for the server's ledger; at most [`CLAIMS_MAX`].
+    Claims {
+        /// The newest of each edge counts.
+        receipts: Vec<ReceiptData>,
+    },
     /// Still here. Answered with [`ServerMessage::Heartbeat`].
     Heartbeat,
     /// Goodbye; the server closes the connection.
@@ -106,6 +131,13 @@ pub enum ClientMessage {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
+    /// The first message of a connection: join, and sign this.
+    Challenge {
+        /// The server's [`VERSION`].
+        version: u16,
+        /// Drawn for this connection alone.
+        nonce: Nonce,
+    },
     /// The peer is in; sent again when the broadcast of that name comes or changes.
     Joined {
         /// The server's [`VERSION`].
@@ -115,6 +147,15 @@ pub enum ServerMessage {
         /// Send a heartbeat this often, in milliseconds. Both sides give a connection up that
         /// was silent for three of them.
         heartbeat_ms: u32,
+        /// The key of the server's ledger, by which its edges are signed; absent where none is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<PublicKey>,
+    },
+    /// Edges of the server's ledger: this peer is to take the broadcast from others, and to sign for
+    /// it. At most [`HINTS_MAX`].
+    Edges {
+        /// Each is a whole edge.
+        edges: Vec<EdgeData>,
     },
     /// Peers worth a dial, best first, at most [`HINTS_MAX`].
     Peers {
@@ -155,10 +196,16 @@ pub enum ErrorCode {
     Version,
     /// The join contradicts itself or names what cannot be a broadcast.
     BadJoin,
+    /// The join is not signed by the key that it names.
+    Unproven,
     /// Another publisher has a broadcast of this name.
     NameTaken,
     /// A later run of the same broadcast is here.
     StaleEpoch,
+    /// The owner of the broadcast has sent this peer away.
+    Banned,
+    /// The owner of the broadcast has ended it.
+    Ended,
     /// A newer connection of the same peer, or a newer run of the broadcast, took its place.
     Replaced,
     /// No room for another connection, broadcast or peer.
@@ -177,6 +224,8 @@ pub enum ErrorCode {
     AlreadyJoined,
     /// What a list cannot show, or not from the origin.
     BadListing,
+    /// A claim that is no receipt for what this peer carried.
+    BadClaim,
     /// Not a message of this protocol, or not text.
     Malformed,
     /// A message type this version does not know.
@@ -194,7 +243,14 @@ impl ErrorCode {
     pub const fn fatal(self) -> bool {
         matches!(
             self,
-            Self::Version | Self::BadJoin | Self::NameTaken | Self::StaleEpoch | Self::Replaced
+            Self::Version
+                | Self::BadJoin
+                | Self::Unproven
+                | Self::NameTaken
+                | Self::StaleEpoch
+                | Self::Banned
+                | Self::Ended
+                | Self::Replaced
         )
     }
 
@@ -225,8 +281,11 @@ impl ErrorCode {
         match self {
             Self::Version => "version",
             Self::BadJoin => "bad-join",
+            Self::Unproven => "unproven",
             Self::NameTaken => "name-taken",
             Self::StaleEpoch => "stale-epoch",
+            Self::Banned => "banned",
+            Self::Ended => "ended",
             Self::Replaced => "replaced",
             Self::Full => "full",
             Self::Idle => "idle",
@@ -236,6 +295,7 @@ impl ErrorCode {
             Self::NotJoined => "not-joined",
             Self::AlreadyJoined => "already-joined",
             Self::BadListing => "bad-listing",
+            Self::BadClaim => "bad-claim",
             Self::Malformed => "malformed",
             Self::UnknownType => "unknown-type",
             Self::Rate => "rate",
@@ -260,7 +320,7 @@ pub enum ProtocolError {
     /// A type this version does not know.
     #[error("unknown message type {0:?}")]
     UnknownType(String),
-    /// A join of another version.
+    /// A join or a challenge of another version.
     #[error("protocol version {0} is not spoken here: use version {VERSION}")]
     Version(u64),
     /// Not JSON, or a field that is missing or wrong.
@@ -291,22 +351,35 @@ impl ProtocolError {
 
 impl ClientMessage {
     /// Reads one text frame and checks what can be checked without state. Links of a report above
-    /// [`DETAIL_LINKS_MAX`] are cut off.
+    /// [`DETAIL_LINKS_MAX`] are cut off, and receipts above [`CLAIMS_MAX`].
     ///
     /// # Errors
     /// [`ProtocolError`]; [`ProtocolError::code`] says what to answer.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 7] =
-            ["join", "signal", "describe", "thumbnail", "metrics-report", "heartbeat", "leave"];
+        const TYPES: [&str; 8] = [
+            "join",
+            "signal",
+            "describe",
+            "thumbnail",
+            "metrics-report",
+            "claims",
+            "heartbeat",
+            "leave",
+        ];
         let mut message = parse(text, &TYPES)?;
-        if let Self::MetricsReport(Report { detail: Some(detail), .. }) = &mut message {
-            detail.links.truncate(DETAIL_LINKS_MAX);
-        }
-        if let Self::Join { version, join } = &message {
-            if *version != VERSION {
-                return Err(ProtocolError::Version(u64::from(*version)));
+        match &mut message {
+            Self::MetricsReport(Report { detail: Some(detail), .. }) => {
+                detail.links.truncate(DETAIL_LINKS_MAX);
             }
-            check_join(join)?;
+            Self::Claims { receipts } => receipts.truncate(CLAIMS_MAX),
+            Self::Join { version, join, session, .. } => {
+                check_version(*version)?;
+                check_join(join)?;
+                if *session > SESSION_MAX {
+                    return Err(ProtocolError::BadJoin("a session is a number below 2^53"));
+                }
+            }
+            _ => {}
         }
         Ok(message)
     }
@@ -319,16 +392,20 @@ impl ClientMessage {
 }
 
 impl ServerMessage {
-    /// Reads one text frame. Hints above [`HINTS_MAX`] are cut off.
+    /// Reads one text frame. Hints and edges above [`HINTS_MAX`] are cut off.
     ///
     /// # Errors
     /// [`ProtocolError`]. A client passes over [`ProtocolError::UnknownType`]: a later server
     /// may say more than this one.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 6] = ["joined", "peers", "gone", "signal", "heartbeat", "error"];
+        const TYPES: [&str; 8] =
+            ["challenge", "joined", "edges", "peers", "gone", "signal", "heartbeat", "error"];
         let mut message = parse(text, &TYPES)?;
-        if let Self::Peers { peers } = &mut message {
-            peers.truncate(HINTS_MAX);
+        match &mut message {
+            Self::Challenge { version, .. } => check_version(*version)?,
+            Self::Peers { peers } => peers.truncate(HINTS_MAX),
+            Self::Edges { edges } => edges.truncate(HINTS_MAX),
+            _ => {}
         }
         Ok(message)
     }
@@ -346,8 +423,12 @@ impl ServerMessage {
     }
 }
 
+fn check_version(version: u16) -> Result<(), ProtocolError> {
+    if version == VERSION { Ok(()) } else { Err(ProtocolError::Version(u64::from(version))) }
+}
+
 /// Whether `join` can be: the name is 1–64 characters without control characters, and an origin
-/// says what it publishes.
+/// publishes a broadcast of its own.
 ///
 /// # Errors
 /// [`ProtocolError::BadJoin`] with the cause and the cure.
@@ -362,6 +443,12 @@ pub fn check_join(join: &Join) -> Result<(), ProtocolError> {
     if join.publish && join.broadcast.is_none() {
         return Err(ProtocolError::BadJoin(
             "an origin joins with its broadcast: publisher key and epoch",
+        ));
+    }
+    let own = |broadcast: BroadcastId| broadcast.publisher == join.peer;
+    if join.publish && !join.broadcast.is_some_and(own) {
+        return Err(ProtocolError::BadJoin(
+            "an origin publishes under its own key: name the peer as the publisher",
         ));
     }
     Ok(())
@@ -387,7 +474,7 @@ fn parse<T: DeserializeOwned>(text: &str, types: &[&str]) -> Result<T, ProtocolE
             Err(ProtocolError::UnknownType(explain(&probe.kind)))
         }
         Ok(Probe { kind, version: Some(version) })
-            if kind == "join" && version != u64::from(VERSION) =>
+            if matches!(&*kind, "join" | "challenge") && version != u64::from(VERSION) =>
         {
             Err(ProtocolError::Version(version))
         }

@@ -5,8 +5,8 @@
 //! Both ends need an open file: `ulimit -n` must be above twice the number.
 
 use beacon_sdk::plugin::Join;
-use beacon_sdk::signaling::{ClientMessage, ServerMessage, VERSION};
-use beacon_sdk::{BroadcastId, PeerId};
+use beacon_sdk::signaling::{ClientMessage, Proof, ServerMessage, VERSION};
+use beacon_sdk::{BroadcastId, Identity};
 use beacon_signal::{Config, Server};
 use futures_util::{SinkExt, StreamExt};
 use std::error::Error;
@@ -21,10 +21,10 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const ROOM: u32 = 500;
 const MEASURED: u32 = 500;
 
-fn peer(number: u32) -> PeerId {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    PeerId::from_bytes(bytes)
+fn identity(number: u32) -> Identity {
+    let mut secret = [0; 32];
+    secret[..4].copy_from_slice(&number.to_be_bytes());
+    Identity::from_secret(secret)
 }
 
 /// Joins as the `number`-th peer; the first of a room is its origin, and has no hints to wait for.
@@ -33,13 +33,17 @@ async fn join(url: &str, number: u32) -> Result<Socket, Box<dyn Error>> {
     let small = WebSocketConfig::default().read_buffer_size(4 * 1024);
     let (mut socket, _) = connect_async_with_config(url, Some(small), true).await?;
     let publish = number.is_multiple_of(ROOM);
-    let broadcast = publish.then_some(BroadcastId { publisher: peer(number), epoch: 1 });
+    let (me, session) = (identity(number), 1);
+    let broadcast = publish.then_some(BroadcastId { publisher: me.public(), epoch: 1 });
     let name = format!("room-{}", number / ROOM);
-    let join = Join { name, peer: peer(number), broadcast, publish };
-    let text = ClientMessage::Join { version: VERSION, join }.to_json();
-    socket.send(Message::text(text)).await?;
+    let join = Join { name, peer: me.public(), broadcast, publish };
     while let Some(frame) = socket.next().await {
         match ServerMessage::parse(frame?.to_text()?)? {
+            ServerMessage::Challenge { nonce, .. } => {
+                let (proof, join) = (Proof::sign(&me, &nonce, session, &join), join.clone());
+                let join = ClientMessage::Join { version: VERSION, join, session, proof };
+                socket.send(Message::text(join.to_json())).await?;
+            }
             ServerMessage::Joined { .. } if publish => return Ok(socket),
             ServerMessage::Peers { .. } => return Ok(socket),
             ServerMessage::Error { message, .. } => return Err(message.into()),

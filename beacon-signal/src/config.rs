@@ -1,5 +1,6 @@
 //! The limits of a server.
 
+use beacon_ledger::Micro;
 use core::time::Duration;
 use std::path::PathBuf;
 
@@ -38,6 +39,35 @@ pub struct Config {
     /// Whether it is kept and served how the mesh of a broadcast does, by what peers tell of
     /// themselves: `GET /api/streams/NAME/mesh`.
     pub mesh: bool,
+    /// Accounts that relays are paid from; none by default.
+    pub ledger: Option<LedgerConfig>,
+}
+
+/// The ledger of a server: it issues edges with the set-up of links, and settles the receipts that come
+/// of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LedgerConfig {
+    /// Where accounts are kept: `sqlite:FILE`, `postgres://USER@HOST/DATABASE`, or `memory`, which is gone
+    /// with the process.
+    pub store: String,
+    /// The file of the key that edges are signed by, made if it is not there. By default `FILE.key` beside
+    /// SQLite's file and a new key every time in memory; servers that share a database need the same one.
+    pub key: Option<PathBuf>,
+    /// Credits made for the pool of every publisher that comes, once. Default: none, and a pool has what
+    /// sponsors give.
+    pub grant: Micro,
+    /// What an account earns in its first time cannot be spent before this is over. Default: a day.
+    pub vest: Duration,
+}
+
+impl LedgerConfig {
+    /// The defaults, over the accounts at `store`.
+    #[must_use]
+    pub fn new(store: impl Into<String>) -> Self {
+        let vest = Duration::from_secs(86_400);
+        Self { store: store.into(), key: None, grant: Micro::ZERO, vest }
+    }
 }
 
 impl Default for Config {
@@ -55,6 +85,7 @@ impl Default for Config {
             grace: Duration::from_secs(2),
             pages: None,
             mesh: true,
+            ledger: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
+use crate::api;
 use crate::pages;
 use crate::rooms::Mesh;
 use crate::server::{Lease, Shared};
@@ -13,6 +14,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,9 +30,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws", get(upgrade))
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(description))
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}/thumbnail", get(thumbnail))
         .route("/api/streams/{name}/mesh", get(mesh))
+        .merge(api::routes())
         .fallback(get(pages::page))
         .with_state(shared)
 }
@@ -38,6 +42,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(lease): Extension<Lease>,
+    Extension(from): Extension<SocketAddr>,
     request: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -63,7 +68,7 @@ async fn upgrade(
         .write_buffer_size(0)
         .max_write_buffer_size(UNSENT_BYTES_MAX)
         .on_upgrade(async move |socket| {
-            socket::run(socket, shared).await;
+            socket::run(socket, shared, from.ip()).await;
             drop((place, lease));
         })
 }
@@ -72,6 +77,11 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let census = shared.rooms().census();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], shared.metrics.page(census))
+}
+
+/// What paths there are and what they answer, for programs; `tests/openapi.rs` holds it to the truth.
+async fn description() -> Response {
+    text(include_str!("openapi.json"))
 }
 
 async fn streams(State(shared): State<Arc<Shared>>) -> Response {
@@ -109,24 +119,27 @@ async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Re
     }
 }
 
-/// Public and read-only: pages of any origin may read it.
-fn json(body: &impl Serialize) -> Response {
+/// Public: pages of any origin may read it.
+pub(crate) fn json(body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(body) => {
-            let headers = [
-                (header::CONTENT_TYPE, "application/json"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            (headers, body).into_response()
-        }
+        Ok(body) => text(body),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
+/// A text that is JSON.
+fn text(json: impl IntoResponse) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, json).into_response()
+}
+
 /// A refusal that programs can read.
-fn refusal(status: StatusCode, error: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, error: &str) -> Response {
     let mut response = json(&Refusal { error });
     *response.status_mut() = status;
     response

@@ -1,9 +1,10 @@
 //! The signaling and tracker server: where peers of a broadcast find each other.
 //!
-//! Peers connect over WebSocket, join a broadcast by name, are told of peers worth a dial, and
-//! have their opaque connection set-up carried to each other. Media never passes through here,
-//! and what the server knows is in memory and gone with it. The protocol is in `PROTOCOL.md`, its
-//! types in [`beacon_sdk::signaling`].
+//! Peers connect over WebSocket, prove that their id is their own, join a broadcast by name, are told of
+//! peers worth a dial, and have their opaque connection set-up carried to each other. Media never passes
+//! through here, and what the server knows is in memory and gone with it, but for the accounts of a
+//! [ledger](LedgerConfig), if it keeps one. The protocol is in `PROTOCOL.md`, its types in
+//! [`beacon_sdk::signaling`].
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), beacon_signal::ServerError> {
@@ -14,16 +15,20 @@
 //! # Ok(()) }
 //! ```
 
+mod api;
+mod books;
 mod bucket;
 mod config;
 mod http;
 mod metrics;
+pub mod order;
 mod outbox;
 mod pages;
 mod rooms;
 mod server;
 mod socket;
 
-pub use config::{Config, ConfigError};
+pub use books::{KeyError, LedgerError, read_or_make_key};
+pub use config::{Config, ConfigError, LedgerConfig};
 pub use rooms::Stream;
 pub use server::{Server, ServerError};

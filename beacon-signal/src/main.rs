@@ -1,6 +1,9 @@
 //! `beacon-signal`: the signaling and tracker server.
 
-use beacon_signal::{Config, Server};
+mod commands;
+
+use beacon_ledger::Micro;
+use beacon_signal::{Config, LedgerConfig, Server};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,8 +17,10 @@ use tracing_subscriber::EnvFilter;
 /// Broadcasters and viewers are started with `--signal ws://HOST:PORT`. Media never passes
 /// through this server; what it knows is in memory and gone when it stops.
 #[derive(Parser, Debug)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<commands::Command>,
     /// Address and port to listen on. Use 0.0.0.0:3001 or [::]:3001 to be reached by others, and
     /// port 0 for a free one. TLS (wss://) is the business of a proxy before it.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3001")]
@@ -48,6 +53,20 @@ struct Args {
     /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
     #[arg(long)]
     no_mesh: bool,
+    /// Pays relays from these accounts: sqlite:FILE, postgres://USER@HOST/DATABASE, or memory, which
+    /// is gone with the process. Peers sign for what they receive, and claim what they carried.
+    #[arg(long, value_name = "ADDRESS")]
+    ledger: Option<String>,
+    /// File of the key that edges are signed by, made if it is not there: FILE.key beside SQLite's
+    /// file by default. Servers with the same accounts need the same key.
+    #[arg(long, value_name = "FILE", requires = "ledger")]
+    ledger_key: Option<PathBuf>,
+    /// Credits made for the pool of every publisher that comes, once; its relays are paid from it.
+    #[arg(long, value_name = "CREDITS", default_value = "0", requires = "ledger")]
+    grant: Micro,
+    /// What a peer earns in its first so many seconds can be spent when they are over.
+    #[arg(long, value_name = "SECS", default_value_t = 86_400, requires = "ledger")]
+    vest: u64,
 }
 
 const AFTER_HELP: &str = "\
@@ -56,6 +75,12 @@ Pages:
   /metrics      numbers for Prometheus
   /api/streams  the broadcasts whose origin is here, as JSON, with title, category, tags, viewers and age;
                 /api/streams/NAME/thumbnail is the picture of one, /api/streams/NAME/mesh how its mesh does
+  /api/ledger   with --ledger: the issuer's key, and the rate
+  /api/accounts/ID and /api/accounts/ID/statement
+                with --ledger: what a peer has, and why
+  /api/tip      with --ledger, by POST: gives credits to others, signed by the giver
+  /api/openapi.json
+                all of /api, for programs
   /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:
@@ -66,6 +91,10 @@ Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 bad usage
 
 Example:
   beacon-signal --listen 127.0.0.1:3001
+  beacon-signal --ledger sqlite:credits.db --grant 1000
+  beacon-signal statement --ledger sqlite:credits.db ID
+  beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
+  beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
   broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
   viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
 
@@ -81,6 +110,12 @@ impl Args {
         config.queue_max = self.queue_max;
         config.pages.clone_from(&self.pages);
         config.mesh = !self.no_mesh;
+        config.ledger = self.ledger.as_ref().map(|store| {
+            let mut ledger = LedgerConfig::new(store.clone());
+            ledger.key.clone_from(&self.ledger_key);
+            (ledger.grant, ledger.vest) = (self.grant, Duration::from_secs(self.vest));
+            ledger
+        });
         config
     }
 }
@@ -95,6 +130,15 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let config = args.config();
+    if let Some(command) = args.command {
+        return match commands::run(command).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("beacon-signal: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if let Err(error) = config.check() {
         eprintln!("beacon-signal: {error}; see --help");
         return ExitCode::from(2);

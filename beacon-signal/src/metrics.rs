@@ -12,9 +12,51 @@ use prometheus_client::registry::Registry;
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
+/// What becomes of a claim.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Claimed {
+    /// Paid as far as it was due and the limits allow.
+    Settled,
+    /// It proves nothing, or comes too late.
+    Refused,
+    /// The accounts could not take it.
+    Lost,
+}
+
+/// Numbers of the ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LedgerMetrics {
+    claims: Family<Label, Counter>,
+    paid: Counter,
+    waiting: Gauge,
+}
+
+impl LedgerMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("claims", "Claims by outcome", self.claims.clone());
+        registry.register("paid_micros", "Micro-credits paid for receipts", self.paid.clone());
+        registry.register("claims_waiting", "Claims not settled yet", self.waiting.clone());
+    }
+
+    pub(crate) fn claim(&self, outcome: Claimed, paid: u64) {
+        let outcome = match outcome {
+            Claimed::Settled => "settled",
+            Claimed::Refused => "refused",
+            Claimed::Lost => "lost",
+        };
+        self.claims.get_or_create(&[("outcome", outcome)]).inc();
+        self.paid.inc_by(paid);
+    }
+
+    pub(crate) fn waiting(&self, claims: usize) {
+        self.waiting.set(i64::try_from(claims).unwrap_or(i64::MAX));
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) ledger: LedgerMetrics,
     /// Open WebSocket connections.
     pub(crate) connections: Gauge,
     rooms: Gauge,
@@ -39,6 +81,7 @@ impl Metrics {
         registry.register("messages_sent", "Messages written", this.sent.clone());
         registry.register("refused", "Errors told, by code", this.refused.clone());
         registry.register("signals", "Set-up signals by outcome", this.signals.clone());
+        this.ledger.register(&mut registry);
         registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
         this.registry = registry;
         this
@@ -61,6 +104,7 @@ impl Metrics {
             ClientMessage::Describe(_) => "describe",
             ClientMessage::Thumbnail { .. } => "thumbnail",
             ClientMessage::MetricsReport(_) => "metrics-report",
+            ClientMessage::Claims { .. } => "claims",
             ClientMessage::Heartbeat => "heartbeat",
             ClientMessage::Leave => "leave",
         };

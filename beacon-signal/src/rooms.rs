@@ -1,33 +1,32 @@
 //! Who is where: the whole state of a server, one plain structure behind one lock.
 
+mod edges;
 mod mesh;
 mod record;
+mod room;
 
+pub(crate) use edges::ends_soon;
 pub(crate) use mesh::Mesh;
 
+use crate::books::now_ms;
 use crate::config::Config;
+use crate::order::SignedOrder;
 use crate::outbox::{Closing, Outbox};
-use axum::extract::ws::Utf8Bytes;
-use beacon_sdk::plugin::{Detail, Join, PeerHint, Report};
-use beacon_sdk::signaling::hints::{self, HINTS};
-use beacon_sdk::signaling::{
-    ErrorCode, HINTS_MAX, ServerMessage, SignalData, THUMBNAIL_INTERVAL, VERSION,
-};
-use beacon_sdk::{About, BroadcastId, Listing, PeerId, Rng, Thumbnail};
+use beacon_ledger::Edge;
+use beacon_sdk::plugin::{Join, Report};
+use beacon_sdk::signaling::hints;
+use beacon_sdk::signaling::{ErrorCode, ServerMessage, SignalData, THUMBNAIL_INTERVAL, VERSION};
+use beacon_sdk::{About, Identity, PeerId, Rng, Thumbnail};
 use core::time::Duration;
-use record::Record;
+use edges::Edges;
+use room::{Greeting, Member, Room, Told};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
-/// peers are told of comers, and leavers just stop being told of.
-const TOLD_MAX: usize = 64;
 /// Details of a peer that come faster are passed over.
 const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
-/// Peers of a room that are told anew in a second at most.
-const REFRESHES_PER_SECOND: usize = 200;
 
 /// A broadcast whose origin is here, as `GET /api/streams` lists it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -62,6 +61,28 @@ pub(crate) struct Seat {
     connection: u64,
 }
 
+impl Seat {
+    /// Who has it.
+    pub(crate) fn peer(&self) -> PeerId {
+        self.peer
+    }
+}
+
+/// Why an order is not done.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Disobeyed {
+    #[error("there is no such broadcast here")]
+    Nowhere,
+    #[error(
+        "the order is not signed by the publisher for this run of the broadcast: sign it with the broadcaster's key"
+    )]
+    NotOwner,
+    #[error("an order of the same time or a later one has come: give it again")]
+    Stale,
+    #[error("1024 peers are banned, the most there can be: pardon some")]
+    Full,
+}
+
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Rooms {
@@ -69,57 +90,24 @@ pub(crate) struct Rooms {
     rooms_max: usize,
     peers_max: usize,
     refresh: Duration,
-    heartbeat_ms: u32,
+    greeting: Greeting,
+    /// Signs edges, if there is a ledger.
+    issuer: Option<Identity>,
     /// Whether it is kept what peers tell of their links and counters.
     keeps_details: bool,
     rng: Rng,
 }
 
-/// The peers that joined with one name.
-#[derive(Debug)]
-struct Room {
-    broadcast: Option<BroadcastId>,
-    /// The peer that publishes, while it is here.
-    origin: Option<PeerId>,
-    since: SystemTime,
-    listing: Listing,
-    /// When the origin gave the thumbnail.
-    thumbnail_at: Option<Instant>,
-    record: Record,
-    members: BTreeMap<PeerId, Member>,
-    /// Members in order of preference as of the last tick, later ones appended. May name some
-    /// that have left.
-    ranking: Vec<PeerId>,
-    ranking_is_stale: bool,
-    /// Came since the last tick, at most [`HINTS_MAX`].
-    newcomers: Vec<PeerId>,
-}
-
-#[derive(Debug)]
-struct Member {
-    connection: u64,
-    outbox: Outbox,
-    hint: PeerHint,
-    refresh_at: Instant,
-    since: Instant,
-    told: Option<Told>,
-}
-
-/// What a peer told of its links and counters last.
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    detail: Box<Detail>,
-}
-
 impl Rooms {
-    pub(crate) fn new(config: &Config, rng: Rng) -> Self {
+    pub(crate) fn new(config: &Config, issuer: Option<Identity>, rng: Rng) -> Self {
+        let heartbeat_ms = u32::try_from(config.heartbeat().as_millis()).unwrap_or(u32::MAX);
         Self {
             rooms: BTreeMap::new(),
             rooms_max: config.rooms_max,
             peers_max: config.peers_max,
             refresh: config.refresh,
-            heartbeat_ms: u32::try_from(config.heartbeat().as_millis()).unwrap_or(u32::MAX),
+            greeting: Greeting { heartbeat_ms, issuer: issuer.as_ref().map(Identity::public) },
+            issuer,
             keeps_details: config.mesh,
             rng,
         }
@@ -130,7 +118,7 @@ impl Rooms {
         &mut self,
         now: Instant,
         join: Join,
-        connection: u64,
+        (connection, session): (u64, u64),
         outbox: Outbox,
     ) -> Result<Seat, Closing> {
         match self.rooms.get(&join.name) {
@@ -142,14 +130,16 @@ impl Rooms {
         }
         let room = self.rooms.entry(join.name.clone()).or_insert_with(|| Room::new(now));
         if join.publish {
-            room.publish(join.peer, join.broadcast, self.heartbeat_ms);
+            room.publish(join.peer, join.broadcast, self.greeting);
         } else if room.origin == Some(join.peer) {
             room.origin = None;
         }
         let hint = hints::newcomer(join.peer, join.publish);
         let refresh_at = now + self.refresh;
-        outbox.send(&room.joined(self.heartbeat_ms));
-        let member = Member { connection, outbox, hint, refresh_at, since: now, told: None };
+        outbox.send(&room.joined(self.greeting));
+        let edges = Edges::default();
+        let member =
+            Member { connection, session, outbox, edges, hint, refresh_at, since: now, told: None };
         room.enter(join.peer, member);
         let own = room.ranking.iter().rposition(|&peer| peer == join.peer);
         room.tell(join.peer, own, &mut self.rng);
@@ -174,11 +164,24 @@ impl Rooms {
         if self.member(seat).is_none() {
             return false;
         }
-        let target = self.rooms.get(&seat.name).and_then(|room| room.members.get(&to));
-        if let Some(target) = target {
-            target.outbox.send(&ServerMessage::Signal { from: seat.peer, data });
+        let Some(room) = self.rooms.get_mut(&seat.name) else { return false };
+        let Some(target) = room.members.get(&to) else { return false };
+        target.outbox.send(&ServerMessage::Signal { from: seat.peer, data });
+        if let Some(issuer) = &self.issuer {
+            room.pair(issuer, now_ms(), seat.peer, to);
         }
-        target.is_some()
+        true
+    }
+
+    /// Follows an edge of this server that ends soon by another; whoever holds `seat` carried over it.
+    pub(crate) fn renew(&mut self, seat: &Seat, edge: &Edge) {
+        let here = self.member(seat).is_some();
+        let (Some(issuer), Some(room)) = (&self.issuer, self.rooms.get_mut(&seat.name)) else {
+            return;
+        };
+        if here && room.broadcast == Some(edge.broadcast) {
+            room.issue(issuer, now_ms(), edge.downloader, edge.uploader);
+        }
     }
 
     /// Takes note of what a peer says of itself.
@@ -234,6 +237,22 @@ impl Rooms {
             let cause = "only its origin says what a broadcast is: join with publish";
             (ErrorCode::BadListing, cause.into())
         })
+    }
+
+    /// Does what the owner of the broadcast `name` orders.
+    pub(crate) fn order(&mut self, name: &str, signed: &SignedOrder) -> Result<(), Disobeyed> {
+        let room = self.rooms.get_mut(name).filter(|room| room.origin.is_some());
+        let (room, owner) = room
+            .and_then(|room| room.broadcast.map(|owner| (room, owner)))
+            .ok_or(Disobeyed::Nowhere)?;
+        if !signed.verify(&owner, name) {
+            return Err(Disobeyed::NotOwner);
+        }
+        room.obey(&signed.order)?;
+        if room.members.is_empty() {
+            self.rooms.remove(name);
+        }
+        Ok(())
     }
 
     /// The picture of a broadcast whose origin is here.
@@ -298,199 +317,4 @@ fn address(name: &str, picture: &Thumbnail) -> String {
     }
     path.push_str(&format!("/thumbnail?v={:016x}", hasher.finish()));
     path
-}
-
-impl Room {
-    fn new(now: Instant) -> Self {
-        Self {
-            broadcast: None,
-            origin: None,
-            since: SystemTime::now(),
-            listing: Listing::default(),
-            thumbnail_at: None,
-            record: Record::new(now),
-            members: BTreeMap::new(),
-            ranking: Vec::new(),
-            ranking_is_stale: false,
-            newcomers: Vec::new(),
-        }
-    }
-
-    /// Peers besides the origin.
-    fn viewers(&self) -> usize {
-        self.members.len().saturating_sub(usize::from(self.origin.is_some()))
-    }
-
-    /// Keeps how the room does now, if it is time.
-    fn sample(&mut self, now: Instant) {
-        fn told(member: &Member) -> Option<&Detail> {
-            member.told.as_ref().map(|told| &*told.detail)
-        }
-        let (origin, count) = (self.origin, self.viewers());
-        let of_origin = origin.and_then(|origin| self.members.get(&origin)).and_then(told);
-        let viewers = self.members.iter().filter(|(peer, _)| Some(**peer) != origin);
-        let telling = viewers.filter_map(|(_, member)| told(member));
-        self.record.sample(now, count, of_origin, telling);
-    }
-
-    fn joined(&self, heartbeat_ms: u32) -> ServerMessage {
-        ServerMessage::Joined { version: VERSION, broadcast: self.broadcast, heartbeat_ms }
-    }
-
-    fn admit(&self, join: &Join, peers_max: usize) -> Result<(), Closing> {
-        if self.members.len() >= peers_max && !self.members.contains_key(&join.peer) {
-            return Err((ErrorCode::Full, "no room for another peer: try later".into()));
-        }
-        let (Some(origin), Some(now), Some(new)) = (self.origin, self.broadcast, join.broadcast)
-        else {
-            return Ok(());
-        };
-        if !join.publish || (new == now && origin == join.peer) {
-            return Ok(());
-        }
-        let name = &join.name;
-        if new.publisher != now.publisher || new == now {
-            let cause = format!("{name:?} is being published by another: choose another name");
-            return Err((ErrorCode::NameTaken, cause));
-        }
-        if new.epoch < now.epoch {
-            let cause = format!("a later run of {name:?} is here: start again with a later epoch");
-            return Err((ErrorCode::StaleEpoch, cause));
-        }
-        Ok(())
-    }
-
-    /// Makes `peer` the origin in place of an earlier one, and tells all if the broadcast changed.
-    fn publish(&mut self, peer: PeerId, broadcast: Option<BroadcastId>, heartbeat_ms: u32) {
-        if let Some(earlier) = self.origin.filter(|&origin| origin != peer)
-            && let Some(member) = self.remove(earlier)
-        {
-            let cause = "a newer run of the broadcast has taken its place";
-            member.outbox.close(ErrorCode::Replaced, cause);
-        }
-        if self.origin.is_none() || self.broadcast != broadcast {
-            self.since = SystemTime::now();
-            self.record.live(peer);
-        }
-        // An origin that comes back says again what it said before.
-        self.listing = Listing::default();
-        self.thumbnail_at = None;
-        self.origin = Some(peer);
-        if self.broadcast != broadcast {
-            self.broadcast = broadcast;
-            let text = Utf8Bytes::from(self.joined(heartbeat_ms).to_json());
-            for (_, member) in self.members.iter().filter(|(other, _)| **other != peer) {
-                member.outbox.send_text(text.clone());
-            }
-        }
-    }
-
-    fn enter(&mut self, peer: PeerId, member: Member) {
-        let older = self.members.insert(peer, member);
-        if self.origin != Some(peer) {
-            self.record.came(peer, older.is_some());
-        }
-        if let Some(older) = older {
-            let cause = "a newer connection of the same peer has taken its place";
-            older.outbox.close(ErrorCode::Replaced, cause);
-        } else {
-            self.ranking.push(peer);
-        }
-        self.ranking_is_stale = true;
-        if self.newcomers.len() < HINTS_MAX && !self.newcomers.contains(&peer) {
-            self.newcomers.push(peer);
-        }
-    }
-
-    fn remove(&mut self, peer: PeerId) -> Option<Member> {
-        let member = self.members.remove(&peer)?;
-        if self.origin == Some(peer) {
-            self.record.ended(peer)
-        } else {
-            self.record.left(peer)
-        }
-        self.ranking_is_stale = true;
-        self.newcomers.retain(|&newcomer| newcomer != peer);
-        if self.origin == Some(peer) {
-            self.origin = None;
-        }
-        if self.members.len() <= TOLD_MAX {
-            let text = Utf8Bytes::from(ServerMessage::Gone { peer }.to_json());
-            for other in self.members.values() {
-                other.outbox.send_text(text.clone());
-            }
-        }
-        Some(member)
-    }
-
-    /// Hints for `to`, whose place in the ranking is `own`.
-    fn tell(&self, to: PeerId, own: Option<usize>, rng: &mut Rng) {
-        let mut peers: Vec<PeerHint> = Vec::with_capacity(HINTS);
-        for place in hints::choose(self.ranking.len(), own, rng) {
-            let Some(member) = self.members.get(&self.ranking[place]) else { continue };
-            // One that left and came again within a tick has two places.
-            let hint = &member.hint;
-            if hint.peer != to && peers.iter().all(|told| told.peer != hint.peer) {
-                peers.push(hint.clone());
-            }
-        }
-        peers.sort_by_key(hints::preference);
-        if let Some(member) = self.members.get(&to).filter(|_| !peers.is_empty()) {
-            member.outbox.send(&ServerMessage::Peers { peers });
-        }
-    }
-
-    fn rank(&mut self) {
-        if !self.ranking_is_stale {
-            return;
-        }
-        self.ranking_is_stale = false;
-        let mut hints: Vec<&PeerHint> = self.members.values().map(|member| &member.hint).collect();
-        hints.sort_by_cached_key(|hint| hints::preference(hint));
-        self.ranking = hints.into_iter().map(|hint| hint.peer).collect();
-    }
-
-    /// Tells those here of those that came since the last tick. The ranking is fresh.
-    fn announce(&mut self, rng: &mut Rng) {
-        let newcomers = core::mem::take(&mut self.newcomers);
-        if newcomers.is_empty() {
-            return;
-        }
-        let mut told = self.ranking.clone();
-        if told.len() > TOLD_MAX {
-            rng.shuffle(&mut told);
-            told.truncate(TOLD_MAX);
-        }
-        let news = |to: Option<PeerId>| {
-            let others = newcomers.iter().filter(|&&peer| Some(peer) != to);
-            let hints = others.filter_map(|peer| self.members.get(peer));
-            let mut peers: Vec<PeerHint> = hints.map(|member| member.hint.clone()).collect();
-            peers.sort_by_key(hints::preference);
-            ServerMessage::Peers { peers }
-        };
-        let to_most = Utf8Bytes::from(news(None).to_json());
-        for peer in told {
-            let Some(member) = self.members.get(&peer) else { continue };
-            if !newcomers.contains(&peer) {
-                member.outbox.send_text(to_most.clone());
-            } else if newcomers.len() > 1 {
-                member.outbox.send(&news(Some(peer)));
-            }
-        }
-    }
-
-    /// Fresh hints for those whose time has come. The ranking is fresh.
-    fn refresh(&mut self, now: Instant, interval: Duration, rng: &mut Rng) {
-        let fair = Duration::from_secs(1) * u32::try_from(self.members.len()).unwrap_or(u32::MAX)
-            / REFRESHES_PER_SECOND as u32;
-        let next = now + interval.max(fair);
-        for place in 0..self.ranking.len() {
-            let peer = self.ranking[place];
-            let Some(member) = self.members.get_mut(&peer) else { continue };
-            if member.refresh_at <= now {
-                member.refresh_at = next;
-                self.tell(peer, Some(place), rng);
-            }
-        }
-    }
 }

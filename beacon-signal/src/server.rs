@@ -1,5 +1,7 @@
 //! [`Server`]: sockets in, tasks out, an orderly end.
 
+use crate::api::READERS_MAX;
+use crate::books::{Books, LedgerError};
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::metrics::Metrics;
@@ -20,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tower_service::Service as _;
 use tracing::{debug, info, warn};
@@ -31,6 +33,8 @@ const HTTP_MAX: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the rooms are asked what is due: the longest that news of a comer waits.
 const TICK: Duration = Duration::from_millis(250);
+/// For the accounts to take what waits, at the end.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// Pause after the system refuses another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,6 +63,9 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
+    /// The ledger cannot start.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A page cannot be read.
     #[error(
         "cannot read {}: {source}; `cargo xtask web` builds the folder beacon-web/dist",
@@ -88,6 +95,9 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) pages: Option<Pages>,
+    pub(crate) books: Option<Arc<Books>>,
+    /// Places for those who look at the accounts.
+    pub(crate) readers: Semaphore,
     /// Becomes true once, when the server stops.
     pub(crate) stop: watch::Sender<bool>,
     rooms: Mutex<Rooms>,
@@ -123,6 +133,10 @@ impl Server {
     pub async fn bind(addr: SocketAddr, config: Config) -> Result<Self, ServerError> {
         config.check()?;
         let pages = config.pages.as_deref().map(Pages::read).transpose()?;
+        let books = match &config.ledger {
+            Some(ledger) => Some(Arc::new(Books::open(ledger).await?)),
+            None => None,
+        };
         let mut seed = [0; 32];
         // Which peers are told to whom need not be secret, only even.
         seed[..8].copy_from_slice(&RandomState::new().hash_one(addr).to_le_bytes());
@@ -133,10 +147,13 @@ impl Server {
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let connections = config.connections_max + HTTP_MAX;
+        let issuer = books.as_ref().map(|books| books.issuer().clone());
         let shared = Shared {
-            rooms: Mutex::new(Rooms::new(&config, Rng::new(seed, 0))),
+            rooms: Mutex::new(Rooms::new(&config, issuer, Rng::new(seed, 0))),
             metrics: Metrics::new(),
             pages,
+            books,
+            readers: Semaphore::new(READERS_MAX),
             stop: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(config.connections_max)),
             next_connection: AtomicU64::new(0),
@@ -158,13 +175,19 @@ impl Server {
     }
 
     /// Serves until `shutdown` completes; then says goodbye to every peer and returns once all
-    /// have gone, after [`Config::grace`] at the latest.
+    /// have gone, after [`Config::grace`] at the latest, and what they claimed is settled, which takes ten
+    /// seconds more at the most.
     ///
     /// # Cancel safety
     /// When dropped, nothing more is accepted, and open connections are told to close.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { listener, shared, connections, connections_max, .. } = self;
         let _stop = StopOnDrop(Arc::clone(&shared));
+        let (close_books, closing) = oneshot::channel::<()>();
+        let keep = |books: &Arc<Books>| {
+            tokio::spawn(Arc::clone(books).keep(shared.metrics.ledger.clone(), closing))
+        };
+        let keeping = shared.books.as_ref().map(keep);
         let router = http::router(Arc::clone(&shared));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -179,9 +202,9 @@ impl Server {
                 accepted = accept(&listener, &connections) => accepted,
             };
             match accepted {
-                Ok((stream, lease)) => {
+                Ok((stream, from, lease)) => {
                     let stop = shared.stop.subscribe();
-                    tokio::spawn(answer(stream, lease, router.clone(), stop));
+                    tokio::spawn(answer(stream, (from, lease), router.clone(), stop));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept: raise the limit of open files?");
@@ -196,6 +219,13 @@ impl Server {
         match timeout(shared.config.grace, all).await {
             Ok(_) => info!("stopped"),
             Err(_) => info!("stopped; some peers did not take their goodbye in time"),
+        }
+        // With the last words of the peers in the till.
+        drop(close_books);
+        if let Some(keeping) = keeping
+            && timeout(SETTLE_MAX, keeping).await.is_err()
+        {
+            warn!("the accounts did not take what was left in time: it is lost");
         }
     }
 }
@@ -213,19 +243,25 @@ impl Drop for StopOnDrop {
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Lease)> {
+) -> io::Result<(TcpStream, SocketAddr, Lease)> {
     let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, Arc::new(permit)))
+    let (stream, from) = listener.accept().await?;
+    Ok((stream, from, Arc::new(permit)))
 }
 
 /// Speaks HTTP until the connection closes or becomes a WebSocket, which holds the lease on.
-async fn answer(stream: TcpStream, lease: Lease, router: Router, mut stop: watch::Receiver<bool>) {
+async fn answer(
+    stream: TcpStream,
+    (from, lease): (SocketAddr, Lease),
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     // Signals are small and each is waited for.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Arc::clone(&lease));
+        request.extensions_mut().insert(from);
         router.clone().call(request)
     });
     let connection = http1::Builder::new()

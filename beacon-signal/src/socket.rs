@@ -1,18 +1,25 @@
 //! One task per WebSocket connection.
 
+use crate::books::{Errand, now_ms};
 use crate::bucket::Bucket;
 use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
-use crate::rooms::Seat;
+use crate::rooms::{Seat, ends_soon};
 use crate::server::Shared;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage};
+use beacon_ledger::Receipt;
+use beacon_ledger::economy::Prefix;
+use beacon_sdk::plugin::Join;
+use beacon_sdk::signaling::{
+    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, VERSION,
+};
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, error};
 
 /// A write that takes longer has a reader that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +33,10 @@ struct Session {
     shared: Arc<Shared>,
     socket: WebSocket,
     connection: u64,
+    /// What whoever joins here is to sign.
+    nonce: Nonce,
+    /// Where it comes from, if that says anything: a proxy of this machine is nobody's network.
+    prefix: Option<Prefix>,
     seat: Option<Seat>,
     outbox: Outbox,
     outgoing: Outgoing,
@@ -38,13 +49,19 @@ struct Session {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
+pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, from: IpAddr) {
+    let mut nonce = [0; NONCE_LEN];
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        return error!(%error, "the system has no random numbers: nobody can join");
+    }
     let config = &shared.config;
     let now = Instant::now();
     let (outbox, outgoing, verdict) = outbox(config.queue_max, config.queue_bytes_max);
     let mut session = Session {
         socket,
         connection: shared.next_connection(),
+        nonce: Nonce::from_bytes(nonce),
+        prefix: (!from.to_canonical().is_loopback()).then(|| Prefix::of(from)),
         seat: None,
         outbox,
         outgoing,
@@ -66,6 +83,10 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>) {
 
 impl Session {
     async fn serve(&mut self) -> End {
+        let challenge = ServerMessage::Challenge { version: VERSION, nonce: self.nonce };
+        if let ControlFlow::Break(end) = self.say(&challenge).await {
+            return end;
+        }
         // A message above the rate waits here, and nothing is read meanwhile: the sender feels
         // it as back-pressure, and no honest burst is lost.
         let mut held: Option<(Message, Duration)> = None;
@@ -140,11 +161,8 @@ impl Session {
         match (message, &self.seat) {
             (ClientMessage::Heartbeat, _) => self.say(&ServerMessage::Heartbeat).await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
-            (ClientMessage::Join { join, .. }, None) => {
-                let outbox = self.outbox.clone();
-                let now = Instant::now();
-                let seat = self.shared.rooms().join(now, join, self.connection, outbox);
-                match seat {
+            (ClientMessage::Join { join, session, proof, .. }, None) => {
+                match self.join(join, session, &proof) {
                     Ok(seat) => self.seat = Some(seat),
                     Err(refusal) => return self.refuse(refusal).await,
                 }
@@ -168,11 +186,53 @@ impl Session {
                 let taken = self.shared.rooms().picture(Instant::now(), seat, data);
                 self.answer(taken).await
             }
+            (ClientMessage::Claims { receipts }, Some(seat)) => {
+                let taken = self.claim(seat, receipts);
+                self.answer(taken).await
+            }
             (ClientMessage::MetricsReport(report), Some(seat)) => {
                 self.shared.rooms().report(Instant::now(), seat, report);
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    /// Lets a peer in that proves to be who it says.
+    fn join(&self, join: Join, session: u64, proof: &Proof) -> Result<Seat, Closing> {
+        if !proof.verify(&self.nonce, session, &join) {
+            let cause = "the join is not signed by the key of this peer: sign this connection's \
+                         challenge with the identity that the peer id is of";
+            return Err((ErrorCode::Unproven, cause.into()));
+        }
+        let now = Instant::now();
+        let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
+        let at = (self.connection, session);
+        let seat = self.shared.rooms().join(now, join, at, self.outbox.clone())?;
+        if let (Some(books), Some(publisher)) = (&self.shared.books, publisher) {
+            books.welcome(publisher);
+        }
+        Ok(seat)
+    }
+
+    /// Puts receipts into the till. Whether they prove anything is seen there.
+    fn claim(&self, seat: &Seat, receipts: Vec<ReceiptData>) -> Result<(), Closing> {
+        let Some(books) = &self.shared.books else { return Ok(()) };
+        for data in receipts {
+            let receipt = Receipt::decode(&data.into_bytes());
+            let receipt = receipt.ok().filter(|read| read.edge.edge.uploader == seat.peer());
+            let Some(receipt) = receipt else {
+                let cause = "a claim is a receipt for what this peer carried: show those that \
+                             neighbours signed for it";
+                return Err((ErrorCode::BadClaim, cause.into()));
+            };
+            let edge = receipt.edge;
+            if ends_soon(now_ms(), &edge) && edge.verify(&books.issuer().public()).is_ok() {
+                self.shared.rooms().renew(seat, &edge.edge);
+            }
+            let prefix = self.prefix.clone();
+            books.till.put(Errand::Claim { receipt: Box::new(receipt), prefix });
+        }
+        Ok(())
     }
 
     /// Tells what was wrong, if anything was.

@@ -3,10 +3,10 @@
 
 mod peer;
 
-use beacon_sdk::signaling::{ClientMessage, ErrorCode, MESSAGE_BYTES_MAX, ServerMessage, VERSION};
+use beacon_sdk::signaling::{ClientMessage, ErrorCode, MESSAGE_BYTES_MAX, ServerMessage};
 use beacon_signal::{Config, Server, ServerError};
 use futures_util::SinkExt;
-use peer::{HANG, Peer, Running, id, origin, viewer};
+use peer::{HANG, Peer, Running, id, identity, origin, viewer};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
 async fn what_is_not_a_message_is_answered_and_survived() {
     let server = Running::start(Config::default()).await;
     let (mut peer, _) = Peer::join(&server, viewer("launch", 1)).await;
-    let join = ClientMessage::Join { version: VERSION, join: viewer("other", 1) }.to_json();
+    let join = peer.answer(&identity(1), viewer("other", 1).join).to_json();
     let cases = [
         ("{", ErrorCode::Malformed),
         ("null", ErrorCode::Malformed),
@@ -47,9 +47,10 @@ async fn a_join_that_cannot_be_is_refused_for_good() {
     let server = Running::start(Config::default()).await;
     let hex = id(1).to_string();
     let cases = [
-        (format!(r#"{{"type":"join","version":2,"peer":"{hex}"}}"#), ErrorCode::Version),
+        (format!(r#"{{"type":"join","version":1,"peer":"{hex}"}}"#), ErrorCode::Version),
+        (format!(r#"{{"type":"join","version":3,"peer":"{hex}"}}"#), ErrorCode::Version),
         (
-            ClientMessage::Join { version: VERSION, join: viewer("", 1) }.to_json(),
+            Peer::connect(&server).await.answer(&identity(1), viewer("", 1).join).to_json(),
             ErrorCode::BadJoin,
         ),
     ];
@@ -187,7 +188,7 @@ async fn full_houses_say_so() {
     let (_c, _) = Peer::join(&server, viewer("b", 3)).await;
     for join in [viewer("a", 4), viewer("c", 4)] {
         let mut peer = Peer::connect(&server).await;
-        peer.send(&ClientMessage::Join { version: VERSION, join }).await;
+        peer.ask(join).await;
         assert_eq!(peer.until_closed().await, (Some(ErrorCode::Full), Some(1013)));
     }
     // The last place may be freed a moment after the goodbye.

@@ -55,7 +55,7 @@ async fn an_origin_is_listed_as_it_describes_itself() {
         (&bare["title"], &bare["tags"], &bare["thumbnail"]),
         (&json!(""), &json!([]), &Value::Null)
     );
-    assert_eq!(bare["version"], 1);
+    assert_eq!(bare["version"], 2);
     assert!(bare["age"].as_u64().unwrap() < 30);
 
     source.send(&describe("The launch", "Space", &["rocket", "live"])).await;

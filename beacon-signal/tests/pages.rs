@@ -37,7 +37,7 @@ async fn pages_say_what_is_there() {
     let age = streams[0]["age"].as_u64().unwrap();
     let expected = serde_json::json!([{
         "name": "launch", "publisher": id(1).to_string(), "epoch": 7, "viewers": 1, "since": since,
-        "age": age, "version": 1, "title": "", "category": "", "tags": [], "thumbnail": null,
+        "age": age, "version": 2, "title": "", "category": "", "tags": [], "thumbnail": null,
     }]);
     assert_eq!(streams, expected);
     assert!(since > 1_600_000_000);

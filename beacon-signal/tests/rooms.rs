@@ -4,9 +4,9 @@
 mod peer;
 
 use beacon_sdk::Role;
-use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage, VERSION};
+use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage};
 use beacon_signal::Config;
-use peer::{Peer, Running, broadcast, id, origin, report, viewer};
+use peer::{Guest, Peer, Running, broadcast, id, identity, origin, report, viewer};
 
 #[tokio::test]
 async fn both_sides_are_told_and_signals_pass_whole_and_in_order() {
@@ -93,24 +93,23 @@ async fn a_newer_connection_replaces_the_older() {
 async fn a_name_has_one_publisher_and_its_latest_run() {
     let server = Running::start(Config::default()).await;
     let (mut first, _) = Peer::join(&server, origin("launch", 1, 7)).await;
-    let refused = async |join| {
+    let refused = async |guest: Guest, word: &str| {
         let mut peer = Peer::connect(&server).await;
-        peer.send(&ClientMessage::Join { version: VERSION, join }).await;
+        peer.ask(guest).await;
         let (code, message) = peer.until_error().await;
-        assert!(message.contains("launch"), "{message}");
+        assert!(message.contains(word), "{message}");
         peer.until_closed().await;
         code
     };
-    assert_eq!(refused(origin("launch", 2, 8)).await, ErrorCode::NameTaken);
-    let mut same_run = origin("launch", 1, 7);
-    same_run.peer = id(3);
-    assert_eq!(refused(same_run).await, ErrorCode::NameTaken);
-    assert_eq!(refused(origin("launch", 1, 6)).await, ErrorCode::StaleEpoch);
+    assert_eq!(refused(origin("launch", 2, 8), "launch").await, ErrorCode::NameTaken);
+    assert_eq!(refused(origin("launch", 1, 6), "launch").await, ErrorCode::StaleEpoch);
+    // Nobody publishes for another, whatever run.
+    let mut anothers = origin("launch", 3, 8);
+    anothers.join.broadcast = Some(broadcast(1, 8));
+    assert_eq!(refused(anothers, "under its own key").await, ErrorCode::BadJoin);
 
     let (mut watcher, _) = Peer::join(&server, viewer("launch", 5)).await;
-    let mut later = origin("launch", 1, 8);
-    later.peer = id(4);
-    let (second, told) = Peer::join(&server, later).await;
+    let (second, told) = Peer::join(&server, origin("launch", 1, 8)).await;
     assert_eq!(told, Some(broadcast(1, 8)));
     assert_eq!(first.until_closed().await.0, Some(ErrorCode::Replaced));
     let told = watcher
@@ -125,12 +124,39 @@ async fn a_name_has_one_publisher_and_its_latest_run() {
     drop(second);
     watcher
         .until(|message| match message {
-            ServerMessage::Gone { peer } => (peer == id(4)).then_some(()),
+            ServerMessage::Gone { peer } => (peer == id(1)).then_some(()),
             _ => None,
         })
         .await;
     let (_third, told) = Peer::join(&server, origin("launch", 2, 1)).await;
     assert_eq!(told, Some(broadcast(2, 1)));
+}
+
+#[tokio::test]
+async fn nobody_joins_as_another() {
+    let server = Running::start(Config::default()).await;
+    let (mut owner, _) = Peer::join(&server, viewer("launch", 1)).await;
+    let mut thief = Peer::connect(&server).await;
+    let claims = viewer("launch", 1).join;
+    // By another key; and with an answer that the owner gave to another connection.
+    let forged = thief.answer(&identity(2), claims.clone());
+    let replayed = Peer::connect(&server).await.answer(&identity(1), claims);
+    for answer in [forged, replayed] {
+        thief.send(&answer).await;
+        let (code, message) = thief.until_error().await;
+        assert_eq!(code, ErrorCode::Unproven);
+        assert!(message.contains("not signed") && message.contains("challenge"), "{message}");
+        assert_eq!(thief.until_closed().await.1, Some(1008));
+        thief = Peer::connect(&server).await;
+    }
+    // The owner has its place still, and comes back to it on a new connection.
+    let (mut other, _) = Peer::join(&server, viewer("launch", 3)).await;
+    other.signal(1, b"yours").await;
+    assert_eq!(owner.until_signal().await, (id(3), b"yours".to_vec()));
+    thief.ask(viewer("launch", 1)).await;
+    assert_eq!(owner.until_closed().await.0, Some(ErrorCode::Replaced));
+    let page = server.get("/metrics").await.1;
+    assert!(page.contains("beacon_signal_refused_total{code=\"unproven\"} 2"), "{page}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use beacon_sdk::conformance::RendezvousFixture;
 use beacon_sdk::plugin::{Join, Report};
 use beacon_sdk::plugin::{RendezvousError, RendezvousEvent};
-use beacon_sdk::{About, BroadcastId, Identity, Listing, PeerId, Rendezvous, Role, Thumbnail};
+use beacon_sdk::{About, BroadcastId, Identity, Listing, Rendezvous, Role, Thumbnail};
 use beacon_signal::{Config, Server};
 use beacon_transport_webrtc::SignalClient;
 use bytes::Bytes;
@@ -46,17 +46,17 @@ impl Signal {
         timeout(HANG, task).await.unwrap().unwrap();
     }
 
-    fn connect(&self) -> SignalClient {
-        SignalClient::new(&format!("ws://{}", self.addr)).unwrap()
+    fn connect(&self, who: &Identity) -> SignalClient {
+        SignalClient::new(&format!("ws://{}", self.addr), who).unwrap()
     }
 }
 
 impl RendezvousFixture for Signal {
-    async fn client(&mut self, _me: &Identity) -> Box<dyn Rendezvous> {
+    async fn client(&mut self, me: &Identity) -> Box<dyn Rendezvous> {
         if self.running.is_none() {
             self.start(Config::default()).await;
         }
-        Box::new(self.connect())
+        Box::new(self.connect(me))
     }
 
     async fn interrupt(&mut self) -> bool {
@@ -70,8 +70,12 @@ mod rendezvous {
     beacon_sdk::rendezvous_conformance!(super::signal);
 }
 
+fn who(number: u8) -> Identity {
+    Identity::from_secret([number; 32])
+}
+
 fn join(number: u8, publish: bool) -> Join {
-    let peer = PeerId::from_bytes([number; 32]);
+    let peer = who(number).public();
     let broadcast = publish.then_some(BroadcastId { publisher: peer, epoch: 1 });
     Join { name: "launch".into(), peer, broadcast, publish }
 }
@@ -80,9 +84,9 @@ async fn next(client: &mut SignalClient) -> Result<RendezvousEvent, RendezvousEr
     timeout(HANG, client.next_event()).await.expect("nothing comes")
 }
 
-async fn joined(server: &Signal, join: Join) -> SignalClient {
-    let mut client = server.connect();
-    client.join(join);
+async fn joined(server: &Signal, number: u8, publish: bool) -> SignalClient {
+    let mut client = server.connect(&who(number));
+    client.join(join(number, publish));
     let event = next(&mut client).await.unwrap();
     assert!(matches!(event, RendezvousEvent::Joined { .. }), "{event:?}");
     client
@@ -114,7 +118,7 @@ async fn a_server_that_is_not_there_is_told_once_and_found_when_it_comes() {
     // A port that was free a moment ago.
     server.start(Config::default()).await;
     server.stop().await;
-    let mut client = server.connect();
+    let mut client = server.connect(&who(1));
     client.join(join(1, false));
     let event = next(&mut client).await.unwrap();
     let RendezvousEvent::Suspended { reason } = event else { panic!("{event:?}") };
@@ -130,8 +134,8 @@ async fn a_server_that_is_not_there_is_told_once_and_found_when_it_comes() {
 async fn a_refusal_is_an_error_that_stays() {
     let mut server = signal();
     server.start(Config::default()).await;
-    let _first = joined(&server, join(1, true)).await;
-    let mut second = server.connect();
+    let _first = joined(&server, 1, true).await;
+    let mut second = server.connect(&who(2));
     second.join(join(2, true));
     for _ in 0..2 {
         let error = next(&mut second).await.unwrap_err();
@@ -142,33 +146,56 @@ async fn a_refusal_is_an_error_that_stays() {
     }
 }
 
-#[tokio::test]
-async fn a_server_of_another_version_is_told_as_such() {
+/// A server that says these messages, whatever it is told.
+fn saying(messages: Vec<String>) -> String {
     use tokio_tungstenite::tungstenite::{Message, accept};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let server = std::thread::spawn(move || {
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
         let mut socket = accept(listener.accept().unwrap().0).unwrap();
-        assert!(socket.read().unwrap().to_text().unwrap().contains(r#""version":1"#));
-        let said = "protocol version 1 is not spoken here: use version 2";
-        let refusal =
-            format!(r#"{{"type":"error","code":"version","message":"{said}","fatal":true}}"#);
-        socket.send(Message::text(refusal)).unwrap();
+        messages.into_iter().for_each(|text| socket.send(Message::text(text)).unwrap());
+        while socket.read().is_ok() {}
     });
-    let mut client = SignalClient::new(&format!("ws://{addr}")).unwrap();
+    url
+}
+
+#[tokio::test]
+async fn a_server_of_another_version_is_told_as_such() {
+    let challenge = |version: u16| {
+        let nonce = format!("{}=", "A".repeat(43));
+        format!(r#"{{"type":"challenge","version":{version},"nonce":"{nonce}"}}"#)
+    };
+    let said = "protocol version 2 is not spoken here: use version 3";
+    let refusal = format!(r#"{{"type":"error","code":"version","message":"{said}","fatal":true}}"#);
+    for (messages, word) in [
+        (vec![challenge(3)], "version 3 is not spoken here"),
+        (vec![challenge(2), refusal], "use version 3"),
+    ] {
+        let mut client = SignalClient::new(&saying(messages), &who(1)).unwrap();
+        client.join(join(1, false));
+        let error = next(&mut client).await.unwrap_err();
+        assert!(matches!(&error, RendezvousError::Version(said) if said.contains(word)), "{error}");
+        assert!(error.to_string().contains("update the older"), "{error}");
+    }
+}
+
+/// As the version before did, and as a server of something else may.
+#[tokio::test]
+async fn a_server_without_a_challenge_is_told_as_such() {
+    let mut client = SignalClient::new(&saying(Vec::new()), &who(1)).unwrap();
     client.join(join(1, false));
-    let error = next(&mut client).await.unwrap_err();
-    assert!(matches!(&error, RendezvousError::Version(said) if said.contains("version 2")));
-    assert!(error.to_string().contains("update the older"), "{error}");
-    server.join().unwrap();
+    let RendezvousEvent::Suspended { reason } = next(&mut client).await.unwrap() else {
+        panic!("not suspended");
+    };
+    assert!(reason.contains("no challenge") && reason.contains("older"), "{reason}");
 }
 
 #[tokio::test]
 async fn a_newer_client_of_the_same_peer_ends_the_older() {
     let mut server = signal();
     server.start(Config::default()).await;
-    let mut older = joined(&server, join(1, false)).await;
-    let mut newer = joined(&server, join(1, false)).await;
+    let mut older = joined(&server, 1, false).await;
+    let mut newer = joined(&server, 1, false).await;
     let error = next(&mut older).await.unwrap_err();
     assert!(matches!(error, RendezvousError::Refused(_)), "{error}");
     newer.shutdown().await;
@@ -179,12 +206,16 @@ async fn a_newer_client_of_the_same_peer_ends_the_older() {
 async fn misuse_is_told() {
     let mut server = signal();
     server.start(Config::default()).await;
-    assert!(matches!(SignalClient::new("http://x"), Err(RendezvousError::Address(_))));
-    let mut client = server.connect();
+    assert!(matches!(SignalClient::new("http://x", &who(1)), Err(RendezvousError::Address(_))));
+    let mut client = server.connect(&who(1));
     assert!(matches!(next(&mut client).await, Err(RendezvousError::NotJoined)));
     client.join(Join { name: String::new(), ..join(1, false) });
     assert!(matches!(next(&mut client).await, Err(RendezvousError::Refused(_))));
-    let mut unused = server.connect();
+    let mut other = server.connect(&who(2));
+    other.join(join(1, false));
+    let error = next(&mut other).await.unwrap_err();
+    assert!(error.to_string().contains("whose identity it was given"), "{error}");
+    let mut unused = server.connect(&who(1));
     unused.shutdown().await;
     unused.shutdown().await;
     assert!(matches!(next(&mut unused).await, Err(RendezvousError::Closed)));
@@ -194,7 +225,7 @@ async fn misuse_is_told() {
 async fn reports_reach_others_and_outlive_the_server() {
     let mut server = signal();
     server.start(Config::default()).await;
-    let mut reporter = joined(&server, join(1, true)).await;
+    let mut reporter = joined(&server, 1, true).await;
     reporter.report(Report {
         score: 100,
         role: Role::Origin,
@@ -203,8 +234,8 @@ async fn reports_reach_others_and_outlive_the_server() {
         upload_bps: 1_000_000,
         detail: None,
     });
-    let mut viewer = joined(&server, join(2, false)).await;
-    let origin = PeerId::from_bytes([1; 32]);
+    let mut viewer = joined(&server, 2, false).await;
+    let origin = who(1).public();
     let slots = |event| match event {
         RendezvousEvent::Peers(hints) => {
             hints.into_iter().find(|hint| hint.peer == origin && hint.slots == 17).map(drop)
@@ -225,8 +256,8 @@ async fn heartbeats_keep_a_quiet_peer_in() {
     let mut config = Config::default();
     config.idle_timeout = Duration::from_millis(900);
     server.start(config).await;
-    let mut one = joined(&server, join(1, true)).await;
-    let mut two = joined(&server, join(2, false)).await;
+    let mut one = joined(&server, 1, true).await;
+    let mut two = joined(&server, 2, false).await;
     // Well past the idle time: neither is lost, neither loses the server.
     let calm = async {
         loop {
@@ -241,13 +272,13 @@ async fn heartbeats_keep_a_quiet_peer_in() {
         assert!(matches!(event, RendezvousEvent::Peers(_)), "{event:?}");
     }
     assert!(timeout(Duration::from_secs(4), calm).await.is_err());
-    two.signal(PeerId::from_bytes([1; 32]), Bytes::from_static(b"dial"));
+    two.signal(who(1).public(), Bytes::from_static(b"dial"));
     let from = until(&mut one, &mut two, |event| match event {
         RendezvousEvent::Signal { from, .. } => Some(from),
         _ => None,
     })
     .await;
-    assert_eq!(from, PeerId::from_bytes([2; 32]));
+    assert_eq!(from, who(2).public());
 }
 
 /// A server that accepts and then says nothing, or nonsense, is a lost one.
@@ -264,7 +295,7 @@ async fn a_server_that_talks_nonsense_is_suspended() {
             let _ = stream.write_all(b"HTTP/1.1 503 Nope\r\ncontent-length: 4\r\n\r\nfull").await;
         }
     });
-    let mut client = SignalClient::new(&url).unwrap();
+    let mut client = SignalClient::new(&url, &who(1)).unwrap();
     client.join(join(1, false));
     let event = next(&mut client).await.unwrap();
     let RendezvousEvent::Suspended { reason } = event else { panic!("{event:?}") };
@@ -300,7 +331,7 @@ async fn a_listing_is_told_when_it_changes_and_to_a_server_that_comes_back() {
     const PICTURE: &[u8] = include_bytes!("../../beacon-sdk/src/listing/pictures/picture.jpg");
     let mut server = signal();
     server.start(Config::default()).await;
-    let mut client = server.connect();
+    let mut client = server.connect(&who(1));
     let thumbnail = Some(Thumbnail::new(Bytes::from_static(PICTURE)).unwrap());
     let listing = |title| {
         let about = About::new(title, "Space", vec!["rocket".into()]).unwrap();

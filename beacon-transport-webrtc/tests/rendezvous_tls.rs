@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use beacon_sdk::plugin::{Join, RendezvousEvent};
-use beacon_sdk::{PeerId, Rendezvous};
+use beacon_sdk::{Identity, Rendezvous};
 use beacon_signal::{Config, Server};
 use beacon_transport_webrtc::SignalClient;
 use rcgen::generate_simple_self_signed;
@@ -50,8 +50,9 @@ async fn start() -> (String, String) {
 }
 
 async fn first_event(url: &str) -> RendezvousEvent {
-    let mut client = SignalClient::new(url).unwrap();
-    let peer = PeerId::from_bytes([1; 32]);
+    let me = Identity::from_secret([1; 32]);
+    let mut client = SignalClient::new(url, &me).unwrap();
+    let peer = me.public();
     client.join(Join { name: "launch".into(), peer, broadcast: None, publish: false });
     tokio::time::timeout(HANG, client.next_event()).await.unwrap().unwrap()
 }

@@ -49,7 +49,7 @@ fn beacon(
 ) -> Result<Beacon, JsError> {
     let webrtc = WebRtcConfig { links_max: 300, ..WebRtcConfig::default() };
     let transport = WebRtc::new(identity.public(), webrtc, port)?;
-    let rendezvous = SignalClient::new(signal)?;
+    let rendezvous = SignalClient::new(signal, &identity)?;
     Ok(Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new()))
 }
 

@@ -58,7 +58,7 @@ fn a_page_broadcasts_and_changes_its_source() {
     let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let beacon = Beacon::new(identity, transport, rendezvous);
     let sink = NullSink::new();
     let counts = sink.counts();

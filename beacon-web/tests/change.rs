@@ -45,7 +45,7 @@ fn publish<T: Transport>(stage: &Stage, links: u16, over: impl FnOnce(WebRtc) ->
     let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = over(WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap());
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let further = vec![Rendition { width: 320, height: 180, bitrate: 200_000 }];
     let group = Duration::from_secs(1);
     let options = TestPatternOptions { further, group, ..TestPatternOptions::default() };

@@ -33,7 +33,7 @@ impl Mesh {
         let _inside = self.0.runtime.enter();
         let identity = Identity::random().unwrap();
         let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-        let rendezvous = SignalClient::new(&format!("ws://{}", self.0.host)).unwrap();
+        let rendezvous = SignalClient::new(&format!("ws://{}", self.0.host), &identity).unwrap();
         let own = identity.public();
         let beacon = Beacon::new(identity, transport, rendezvous);
         (beacon.config(config).code(RaptorQ::new()), own)

@@ -45,7 +45,7 @@ fn publish(stage: &Stage, source: impl Source + 'static, links: u16) -> Broadcas
     let inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let mut config = Profile::Live.config();
     (config.links_max, config.links_target) = (links, links);
     let beacon = Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new());

@@ -23,6 +23,10 @@ pub struct Run {
     /// Tell the signaling server nothing of links and counters; its dashboard shows less then
     #[arg(long)]
     pub no_report: bool,
+    /// Keep this peer's key in this file, made if it is not there: credit is earned by the key, and
+    /// without a file every run has a new one
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
     /// Settings: live (4 s to playout), low-latency (0.8 s) or ephemeral
     #[arg(long, default_value = "live", value_name = "PROFILE")]
     pub profile: Profile,

@@ -12,14 +12,16 @@ pub mod measure;
 pub mod page;
 pub mod processes;
 
-use anyhow::{Context, Result};
-use beacon_sdk::{Identity, PeerId};
+use anyhow::{Context, Result, ensure};
+use beacon_ledger::{CreditConfig, CreditLedger};
+use beacon_sdk::{Beacon, Identity, PeerId, Profile};
 use beacon_transport_webrtc::{IceServer, SignalClient, WebRtc, WebRtcConfig};
+use std::path::Path;
 
 /// A peer's identity and its way to others.
 #[derive(Debug)]
 pub struct Edge {
-    /// Drawn anew for every run.
+    /// Drawn anew for every run, or kept in a file.
     pub identity: Identity,
     /// WebRTC links.
     pub transport: WebRtc,
@@ -28,16 +30,38 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Makes an identity, and opens transport and rendezvous for it.
+    /// Makes an identity or takes the one in `kept`, and opens transport and rendezvous for it.
     ///
     /// # Errors
-    /// When the address is not one, or the network cannot be used.
-    pub fn open(signal: &str, ice: &[String]) -> Result<Self> {
-        let identity = Identity::random().context("no random numbers from the system")?;
+    /// When the address is not one, the network cannot be used, or the file holds something else.
+    pub fn open(signal: &str, ice: &[String], kept: Option<&Path>) -> Result<Self> {
+        let identity = match kept {
+            Some(file) => beacon_signal::read_or_make_key(file).context("--identity")?,
+            None => Identity::random().context("no random numbers from the system")?,
+        };
         let transport = transport(identity.public(), signal, ice)?;
-        let rendezvous = SignalClient::new(signal)
+        let rendezvous = SignalClient::new(signal, &identity)
             .with_context(|| format!("--signal {signal}: use ws://HOST:PORT or wss://HOST"))?;
         Ok(Self { identity, transport, rendezvous })
+    }
+
+    /// Opens what the options of a program say, and the peer over it. Where the signaling server keeps a ledger,
+    /// it signs for what it receives and earns by what it carries; an ephemeral one leaves no trace of that kind.
+    ///
+    /// # Errors
+    /// As [`Edge::open`].
+    pub fn beacon(signal: &str, run: &args::Run) -> Result<Beacon> {
+        let ephemeral = run.profile == Profile::Ephemeral;
+        ensure!(
+            !ephemeral || run.identity.is_none(),
+            "--identity keeps a key, and --profile ephemeral keeps nothing: choose one"
+        );
+        let Self { identity, transport, rendezvous } =
+            Self::open(signal, &run.ice, run.identity.as_deref())?;
+        let config = CreditConfig::new(None, rendezvous.session());
+        let ledger = CreditLedger::new(identity.clone(), config);
+        let beacon = Beacon::new(identity, transport, rendezvous).report(!run.no_report);
+        Ok(if ephemeral { beacon } else { beacon.ledger(ledger) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::env::consts::EXE_SUFFIX;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -68,17 +69,14 @@ pub struct Signaling {
     _lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// Starts the signaling server on a free port, with pages from a folder if told, and waits until
-/// it says where it listens.
+/// Starts the signaling server on a free port, with further options, and waits until it says where it
+/// listens.
 ///
 /// # Errors
 /// When it does not start.
-pub async fn start_signaling(pages: Option<&Path>) -> Result<Signaling> {
+pub async fn start_signaling(options: &[OsString]) -> Result<Signaling> {
     let mut command = program("beacon-signal")?;
-    command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-    if let Some(pages) = pages {
-        command.arg("--pages").arg(pages);
-    }
+    command.args(["--listen", "127.0.0.1:0"]).args(options).stdout(Stdio::piped());
     let mut child = command.spawn().context("beacon-signal does not start")?;
     let stdout = child.stdout.take().context("no output from beacon-signal")?;
     let mut lines = BufReader::new(stdout).lines();

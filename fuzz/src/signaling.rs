@@ -25,22 +25,23 @@ fn explained(error: &str, code: ErrorCode) {
 /// One message of every type.
 pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let key = "03".repeat(32);
-    let seed = |text: &str| text.replace("KEY", &key).into_bytes();
+    let proof = format!("{}==", "A".repeat(86));
+    let seed = |text: &str| text.replace("KEY", &key).replace("PROOF", &proof).into_bytes();
     vec![
         ("empty", vec![]),
         (
             "join",
             seed(
-                r#"{"type":"join","version":1,"name":"demo","peer":"KEY","broadcast":null,"publish":false}"#,
+                r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":null,"publish":false,"session":5,"proof":"PROOF"}"#,
             ),
         ),
         (
             "join-origin",
             seed(
-                r#"{"type":"join","version":1,"name":"demo","peer":"KEY","broadcast":{"publisher":"KEY","epoch":7},"publish":true}"#,
+                r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":{"publisher":"KEY","epoch":7},"publish":true,"session":5,"proof":"PROOF"}"#,
             ),
         ),
-        ("join-version", seed(r#"{"type":"join","version":2}"#)),
+        ("join-version", seed(r#"{"type":"join","version":1}"#)),
         ("signal", seed(r#"{"type":"signal","to":"KEY","data":"AAEC"}"#)),
         (
             "report",
@@ -58,12 +59,17 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"thumbnail","data":"UklGRhwAAABXRUJQVlA4TBAAAAAvH0AEAAdQwChg/wMR0f8A"}"#,
             ),
         ),
+        ("claims", seed(r#"{"type":"claims","receipts":["AAEC"]}"#)),
         ("heartbeat", seed(r#"{"type":"heartbeat"}"#)),
         ("leave", seed(r#"{"type":"leave"}"#)),
         (
+            "challenge",
+            seed(&format!(r#"{{"type":"challenge","version":2,"nonce":"{}="}}"#, "A".repeat(43))),
+        ),
+        (
             "joined",
             seed(
-                r#"{"type":"joined","version":1,"broadcast":{"publisher":"KEY","epoch":7},"heartbeat_ms":5000}"#,
+                r#"{"type":"joined","version":2,"broadcast":{"publisher":"KEY","epoch":7},"heartbeat_ms":5000}"#,
             ),
         ),
         (
@@ -72,6 +78,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"peers","peers":[{"peer":"KEY","score":50,"role":"relay","depth":2,"slots":1}]}"#,
             ),
         ),
+        (
+            "joined-paying",
+            seed(
+                r#"{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":5000,"issuer":"KEY"}"#,
+            ),
+        ),
+        ("edges", seed(r#"{"type":"edges","edges":["AAEC",""]}"#)),
         ("gone", seed(r#"{"type":"gone","peer":"KEY"}"#)),
         ("signal-from", seed(r#"{"type":"signal","from":"KEY","data":"AAEC"}"#)),
         ("error", seed(r#"{"type":"error","code":"full","message":"no room","fatal":false}"#)),

@@ -74,6 +74,21 @@ impl AccountId {
         Self::of(Kind::Pool, publisher)
     }
 
+    /// The accounts that a text names: one, or with a bare key all that its owner can have.
+    ///
+    /// # Errors
+    /// [`ParseAccountError`] for a text that names none.
+    pub fn named(text: &str) -> Result<Vec<Self>, ParseAccountError> {
+        match text.parse::<PublicKey>() {
+            Ok(owner) => {
+                let owned =
+                    Kind::ALL.into_iter().map(|(kind, _)| kind).filter(|kind| kind.has_owner());
+                Ok(owned.map(|kind| Self::of(kind, owner)).collect())
+            }
+            Err(_) => text.parse().map(|account| vec![account]),
+        }
+    }
+
     /// 33 bytes: kind, owner.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 33] {
@@ -104,7 +119,7 @@ impl fmt::Display for AccountId {
 /// Text that names no account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an account is issuance, forfeits, or sponsor:, pool:, peer: or vesting: and a key of 64 hexadecimal digits"
+    "an account is issuance, forfeits, or sponsor:, pool:, peer: or vesting: and a key of 64 hexadecimal digits; a key alone names all of its accounts where several can be shown"
 )]
 pub struct ParseAccountError;
 
@@ -141,6 +156,10 @@ mod tests {
         for bad in ["", "peer", "peer:", "peer:12", "issuance:", "bank", "Peer:00"] {
             assert_eq!(bad.parse::<AccountId>(), Err(ParseAccountError), "{bad}");
         }
+        let named = AccountId::named(&owner.to_string()).map(|ids| ids.len());
+        assert_eq!(named, Ok(4), "sponsor, pool, peer and vesting");
+        assert_eq!(AccountId::named("issuance"), Ok(vec![AccountId::ISSUANCE]));
+        assert_eq!(AccountId::named("bank"), Err(ParseAccountError));
         let nobodys = AccountId { kind: Kind::Issuance, owner }.to_bytes();
         assert_eq!(AccountId::from_bytes(&nobodys), None, "issuance is nobody's");
         assert_eq!(AccountId::from_bytes(&[9; 33]), None);

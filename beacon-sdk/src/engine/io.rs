@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::id::PeerId;
+use crate::identity::PublicKey;
 use crate::media::{Choice, Media};
 use crate::plugin::{CloseReason, Lane, Link, PeerHint, Report};
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub enum Input {
     Discovered(Vec<PeerHint>),
     /// The rendezvous says that a peer has left.
     Gone(PeerId),
+    /// The rendezvous pays, and its edges are signed by this key.
+    Issuer(PublicKey),
     /// The rendezvous gives an edge for the ledger, at most
     /// [`EDGE_BYTES_MAX`](crate::plugin::EDGE_BYTES_MAX) bytes.
     Edge(Bytes),

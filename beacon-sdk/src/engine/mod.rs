@@ -313,6 +313,7 @@ impl Engine {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
             Input::Gone(peer) => self.links.gone(peer),
+            Input::Issuer(issuer) => self.parts.ledger.accept_issuer(issuer),
             Input::Edge(edge) => {
                 // Of an earlier session, or of no ledger of this kind: no business of a neighbour's.
                 if let Err(error) = self.parts.ledger.accept_edge(self.now, &edge) {

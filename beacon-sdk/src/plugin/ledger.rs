@@ -1,6 +1,7 @@
 //! [`Ledger`]: who carried how much for whom.
 
 use crate::id::PeerId;
+use crate::identity::PublicKey;
 use crate::maybe_send::MaybeSend;
 use crate::time::Instant;
 use bytes::Bytes;
@@ -54,6 +55,11 @@ pub trait Ledger: MaybeSend + Debug + 'static {
     /// What a peer may have.
     fn standing(&self, peer: PeerId) -> Standing;
 
+    /// Learns whose edges count: the key of a rendezvous that pays. One that signs nothing does nothing.
+    fn accept_issuer(&mut self, issuer: PublicKey) {
+        let _ = issuer;
+    }
+
     /// Takes an edge: the word of a rendezvous that may pay for bytes, that this peer is to take them
     /// from another. A ledger that signs nothing refuses every one.
     ///
@@ -93,6 +99,9 @@ impl<T: Ledger + ?Sized> Ledger for Box<T> {
     }
     fn standing(&self, peer: PeerId) -> Standing {
         (**self).standing(peer)
+    }
+    fn accept_issuer(&mut self, issuer: PublicKey) {
+        (**self).accept_issuer(issuer);
     }
     fn accept_edge(&mut self, now: Instant, edge: &[u8]) -> Result<(), ReceiptError> {
         (**self).accept_edge(now, edge)

@@ -2,6 +2,7 @@
 
 use super::{Detail, Role};
 use crate::id::{BroadcastId, PeerId};
+use crate::identity::PublicKey;
 use crate::listing::Listing;
 use crate::maybe_send::MaybeSend;
 use async_trait::async_trait;
@@ -70,6 +71,8 @@ pub enum RendezvousEvent {
     },
     /// Peers worth dialling, best first. At most 64.
     Peers(Vec<PeerHint>),
+    /// This rendezvous pays, and this is the key that its edges are signed by. After a `Joined`, each time.
+    Issuer(PublicKey),
     /// An edge for the ledger: this peer is to take the broadcast from another, and to sign receipts for
     /// it. Of a rendezvous that pays; at most [`EDGE_BYTES_MAX`](super::EDGE_BYTES_MAX) bytes.
     Edge(Bytes),

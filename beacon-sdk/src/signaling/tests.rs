@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::Identity;
 use crate::plugin::{Detail, LinkDetail, Role};
 use proptest::collection::vec;
 use proptest::option;
@@ -28,10 +29,11 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let join = (name(), peer(), broadcast(), any::<bool>(), any::<bool>()).prop_map(
-        |(name, peer, broadcast, known, publish)| ClientMessage::Join {
-            version: VERSION,
-            join: Join { name, peer, broadcast: (known || publish).then_some(broadcast), publish },
+    let join = (name(), broadcast(), any::<bool>(), any::<bool>(), 0..=SESSION_MAX).prop_map(
+        |(name, broadcast, known, publish, session)| {
+            let peer = broadcast.publisher;
+            let broadcast = (known || publish).then_some(broadcast);
+            joining(Join { name, peer, broadcast, publish }, session)
         },
     );
     let report = (any::<u8>(), role(), any::<u8>(), any::<u16>(), any::<u64>()).prop_map(
@@ -53,10 +55,21 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
             ClientMessage::Describe(About::new(title, category, vec!["a tag".into()]).unwrap())
         }),
+        vec(vec(any::<u8>(), 0..400), 0..20).prop_map(|receipts| {
+            let receipt = |bytes: Vec<u8>| ReceiptData::new(bytes.into()).unwrap();
+            ClientMessage::Claims { receipts: receipts.into_iter().map(receipt).collect() }
+        }),
         any::<bool>().prop_map(|some| ClientMessage::Thumbnail { data: some.then(picture) }),
         Just(ClientMessage::Heartbeat),
         Just(ClientMessage::Leave),
     ]
+}
+
+/// A join as the owner of the secret of sevens answers the challenge of ones.
+fn joining(join: Join, session: u64) -> ClientMessage {
+    let (me, nonce) = (Identity::from_secret([7; 32]), Nonce::from_bytes([1; NONCE_LEN]));
+    let proof = Proof::sign(&me, &nonce, session, &join);
+    ClientMessage::Join { version: VERSION, join, session, proof }
 }
 
 fn picture() -> Thumbnail {
@@ -67,10 +80,25 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
     let hint = (peer(), any::<u8>(), role(), any::<u8>(), any::<u16>())
         .prop_map(|(peer, score, role, depth, slots)| PeerHint { peer, score, role, depth, slots });
     let joined = (option::of(broadcast()), any::<u32>()).prop_map(|(broadcast, heartbeat_ms)| {
-        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms }
+        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms, issuer: None }
+    });
+    let paying = (peer(), any::<u32>()).prop_map(|(issuer, heartbeat_ms)| {
+        let issuer = Some(issuer);
+        ServerMessage::Joined { version: VERSION, broadcast: None, heartbeat_ms, issuer }
+    });
+    let edges = vec(vec(any::<u8>(), 0..=EDGE_BYTES_MAX), 0..20).prop_map(|edges| {
+        let edge = |bytes: Vec<u8>| EdgeData::new(bytes.into()).unwrap();
+        ServerMessage::Edges { edges: edges.into_iter().map(edge).collect() }
+    });
+    let challenge = any::<[u8; NONCE_LEN]>().prop_map(|nonce| ServerMessage::Challenge {
+        version: VERSION,
+        nonce: Nonce::from_bytes(nonce),
     });
     prop_oneof![
+        challenge,
         joined,
+        paying,
+        edges,
         vec(hint, 0..=HINTS_MAX).prop_map(|peers| ServerMessage::Peers { peers }),
         peer().prop_map(|peer| ServerMessage::Gone { peer }),
         (peer(), data()).prop_map(|(from, data)| ServerMessage::Signal { from, data }),
@@ -120,8 +148,9 @@ proptest! {
 fn golden_texts() {
     let peer = PeerId::from_bytes([7; 32]);
     let hex = "07".repeat(32);
-    let broadcast = Some(BroadcastId { publisher: peer, epoch: 9 });
-    let join = Join { name: "launch".into(), peer, broadcast, publish: true };
+    let me = Identity::from_secret([7; 32]).public();
+    let broadcast = Some(BroadcastId { publisher: me, epoch: 9 });
+    let join = Join { name: "launch".into(), peer: me, broadcast, publish: true };
     let data = SignalData::new(Bytes::from_static(b"sdp")).unwrap();
     let report = Report {
         score: 50,
@@ -136,9 +165,9 @@ fn golden_texts() {
     let detailed = Report { detail: Some(Box::new(detail)), ..report.clone() };
     let client = [
         (
-            ClientMessage::Join { version: 1, join },
+            joining(join, SESSION_MAX),
             format!(
-                r#"{{"type":"join","version":1,"name":"launch","peer":"{hex}","broadcast":{{"publisher":"{hex}","epoch":9}},"publish":true}}"#
+                r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":{{"publisher":"{me}","epoch":9}},"publish":true,"session":9007199254740991,"proof":"zTrfdvRuuFpR4oY11QbcVZwYgOCpUg2v/yYArg2Tio0P8VmpR6WOyOiWF8OwUc2IGsrSwJHyWdwNRXQbrV1HAw=="}}"#
             ),
         ),
         (
@@ -165,6 +194,12 @@ fn golden_texts() {
             format!(r#"{{"type":"thumbnail","data":"{}"}}"#, BASE64.encode(picture().bytes())),
         ),
         (ClientMessage::Thumbnail { data: None }, r#"{"type":"thumbnail","data":null}"#.into()),
+        (
+            ClientMessage::Claims {
+                receipts: vec![ReceiptData::new(Bytes::from_static(b"receipt")).unwrap()],
+            },
+            r#"{"type":"claims","receipts":["cmVjZWlwdA=="]}"#.into(),
+        ),
         (ClientMessage::Heartbeat, r#"{"type":"heartbeat"}"#.into()),
         (ClientMessage::Leave, r#"{"type":"leave"}"#.into()),
     ];
@@ -175,8 +210,33 @@ fn golden_texts() {
     let hint = PeerHint { peer, score: 80, role: Role::Relay, depth: 1, slots: 4 };
     let server = [
         (
-            ServerMessage::Joined { version: 1, broadcast: None, heartbeat_ms: 10_000 },
-            r#"{"type":"joined","version":1,"broadcast":null,"heartbeat_ms":10000}"#.to_owned(),
+            ServerMessage::Challenge { version: 2, nonce: Nonce::from_bytes([1; NONCE_LEN]) },
+            r#"{"type":"challenge","version":2,"nonce":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}"#
+                .to_owned(),
+        ),
+        (
+            ServerMessage::Joined {
+                version: 2,
+                broadcast: None,
+                heartbeat_ms: 10_000,
+                issuer: None,
+            },
+            r#"{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":10000}"#.to_owned(),
+        ),
+        (
+            ServerMessage::Joined {
+                version: 2,
+                broadcast: None,
+                heartbeat_ms: 10_000,
+                issuer: Some(peer),
+            },
+            format!(
+                r#"{{"type":"joined","version":2,"broadcast":null,"heartbeat_ms":10000,"issuer":"{hex}"}}"#
+            ),
+        ),
+        (
+            ServerMessage::Edges { edges: vec![EdgeData::new(Bytes::from_static(b"edge")).unwrap()] },
+            r#"{"type":"edges","edges":["ZWRnZQ=="]}"#.to_owned(),
         ),
         (
             ServerMessage::Peers { peers: vec![hint] },
@@ -211,16 +271,20 @@ fn each_refusal_has_its_code() {
     assert_eq!(code("[]"), ErrorCode::Malformed);
     assert_eq!(code(r#"{"type":"dance"}"#), ErrorCode::UnknownType);
     assert_eq!(code(r#"{"type":"signal"}"#), ErrorCode::Malformed);
-    assert_eq!(code(r#"{"type":"join","version":2,"shape":"new"}"#), ErrorCode::Version);
+    assert_eq!(code(r#"{"type":"join","version":3,"shape":"new"}"#), ErrorCode::Version);
+    // As the version before had it.
+    let before = format!(
+        r#"{{"type":"join","version":1,"name":"launch","peer":"{hex}","broadcast":null,"publish":false}}"#
+    );
+    assert_eq!(code(&before), ErrorCode::Version);
     assert_eq!(code(&" ".repeat(MESSAGE_BYTES_MAX + 1)), ErrorCode::TooLarge);
     let signal = |data: &str| format!(r#"{{"type":"signal","to":"{hex}","data":"{data}"}}"#);
     assert_eq!(code(&signal("c2R")), ErrorCode::Malformed);
     assert_eq!(code(&signal("c2Rx=")), ErrorCode::Malformed);
     assert_eq!(code(&signal(&BASE64.encode(&vec![0; SIGNAL_BYTES_MAX + 1]))), ErrorCode::Malformed);
     let join = |name: &str, publish: bool| {
-        let join =
-            Join { name: name.into(), peer: PeerId::from_bytes([7; 32]), broadcast: None, publish };
-        ClientMessage::Join { version: VERSION, join }.to_json()
+        let peer = PeerId::from_bytes([7; 32]);
+        joining(Join { name: name.into(), peer, broadcast: None, publish }, 0).to_json()
     };
     for name in ["", "a\u{7}", &"x".repeat(65), &"é".repeat(65)] {
         assert_eq!(code(&join(name, false)), ErrorCode::BadJoin, "{name:?}");
@@ -231,6 +295,20 @@ fn each_refusal_has_its_code() {
     assert_eq!(code(r#"{"type":"thumbnail","data":"?"}"#), ErrorCode::BadListing);
     assert!(ClientMessage::parse(&join(&"é".repeat(64), false)).is_ok());
     assert_eq!(code(&join("launch", true)), ErrorCode::BadJoin);
+    let (name, peer) = ("launch".to_owned(), PeerId::from_bytes([7; 32]));
+    let others = Some(BroadcastId { publisher: PeerId::from_bytes([8; 32]), epoch: 1 });
+    let theirs = Join { name, peer, broadcast: others, publish: true };
+    assert_eq!(code(&joining(theirs.clone(), 0).to_json()), ErrorCode::BadJoin);
+    let ours = Join { publish: false, ..theirs };
+    assert_eq!(code(&joining(ours, SESSION_MAX + 1).to_json()), ErrorCode::BadJoin);
+    assert_eq!(code(&join("launch", false).replace("==\"}", "\"}")), ErrorCode::Malformed);
+    for later in [r#"{"type":"challenge","version":3,"nonce":{}}"#, &challenge(3)] {
+        assert_eq!(ServerMessage::parse(later), Err(ProtocolError::Version(3)));
+    }
+}
+
+fn challenge(version: u16) -> String {
+    ServerMessage::Challenge { version, nonce: Nonce::from_bytes([0; NONCE_LEN]) }.to_json()
 }
 
 #[test]
@@ -281,6 +359,21 @@ fn a_report_names_so_many_links_and_no_more() {
     assert!(report(DETAIL_LINKS_MAX).to_json().len() < 4096);
     let read = ClientMessage::parse(&report(60).to_json());
     assert_eq!(read, Ok(report(DETAIL_LINKS_MAX)));
+}
+
+#[test]
+fn claims_and_edges_fit_a_message_and_more_are_cut_off() {
+    let receipt = ReceiptData::new(Bytes::from(vec![255; 317])).unwrap();
+    let claims = |count| ClientMessage::Claims { receipts: vec![receipt.clone(); count] };
+    let text = claims(CLAIMS_MAX + 1).to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(ClientMessage::parse(&text), Ok(claims(CLAIMS_MAX)));
+    let edge = EdgeData::new(Bytes::from(vec![255; 201])).unwrap();
+    let edges = |count| ServerMessage::Edges { edges: vec![edge.clone(); count] };
+    let text = edges(HINTS_MAX + 1).to_json();
+    assert!(text.len() <= MESSAGE_BYTES_MAX);
+    assert_eq!(ServerMessage::parse(&text), Ok(edges(HINTS_MAX)));
+    assert_eq!(ReceiptData::new(Bytes::from(vec![0; RECEIPT_BYTES_MAX + 1])), None);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A broadcast's mesh as the public sees it: put together from what peers say of themselves.
 
-use super::record::{Event, SAMPLE_INTERVAL, Sample, ShortId, Totals, rate, unix};
-use super::{Member, Room, Rooms};
+use super::Rooms;
+use super::record::{Event, SAMPLE_INTERVAL, Sample, Totals, rate, unix};
+use super::room::{Member, Room};
+use crate::order::ShortId;
 use beacon_sdk::plugin::LinkDetail;
 use beacon_sdk::signaling::VERSION;
 use beacon_sdk::{PeerId, Percentiles, Role};

@@ -1,5 +1,6 @@
 //! What has happened in a room lately: samples and events, as far as its peers tell.
 
+use crate::order::ShortId;
 use beacon_sdk::PeerId;
 use beacon_sdk::plugin::Detail;
 use core::time::Duration;
@@ -17,23 +18,6 @@ const EVENTS_MAX: usize = 100;
 const STEP_MAX: u64 = 1000;
 /// Rates are cut here, 100 Gbit/s: their sums stay exact in JavaScript.
 const RATE_MAX: u64 = 100_000_000_000;
-
-/// A peer as the public sees it: the first eight digits of its id. Nothing else here names one.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct ShortId(u32);
-
-impl From<PeerId> for ShortId {
-    fn from(peer: PeerId) -> Self {
-        let [a, b, c, d, ..] = *peer.as_bytes();
-        Self(u32::from_be_bytes([a, b, c, d]))
-    }
-}
-
-impl Serialize for ShortId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:08x}", self.0))
-    }
-}
 
 /// A room at one moment.
 #[derive(Clone, Debug, Default, Serialize)]

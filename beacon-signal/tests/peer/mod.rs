@@ -2,8 +2,10 @@
 #![allow(dead_code)]
 
 use beacon_sdk::plugin::{Join, PeerHint, Report};
-use beacon_sdk::signaling::{ClientMessage, ErrorCode, ServerMessage, SignalData, VERSION};
-use beacon_sdk::{BroadcastId, PeerId, Role};
+use beacon_sdk::signaling::{
+    ClientMessage, ErrorCode, Nonce, Proof, ServerMessage, SignalData, VERSION,
+};
+use beacon_sdk::{BroadcastId, Identity, PeerId, Role};
 use beacon_signal::{Config, Server};
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
@@ -61,27 +63,62 @@ impl Running {
     }
 }
 
+/// Sends a request with a body; the status, head and body of the answer.
+pub(crate) async fn post(addr: SocketAddr, path: &str, body: &str) -> (u16, String, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    nonce: Nonce,
+}
+
+/// The session that peers join with here.
+pub(crate) const SESSION: u64 = 5;
+
+pub(crate) fn secret(number: u16) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret[..2].copy_from_slice(&number.to_be_bytes());
+    secret
+}
+
+pub(crate) fn identity(number: u16) -> Identity {
+    Identity::from_secret(secret(number))
 }
 
 pub(crate) fn id(number: u16) -> PeerId {
-    let mut bytes = [0; 32];
-    bytes[..2].copy_from_slice(&number.to_be_bytes());
-    PeerId::from_bytes(bytes)
+    identity(number).public()
 }
 
 pub(crate) fn broadcast(publisher: u16, epoch: u64) -> BroadcastId {
     BroadcastId { publisher: id(publisher), epoch }
 }
 
-pub(crate) fn viewer(name: &str, number: u16) -> Join {
-    Join { name: name.into(), peer: id(number), broadcast: None, publish: false }
+/// Who comes, and what it says.
+pub(crate) struct Guest {
+    pub(crate) identity: Identity,
+    pub(crate) join: Join,
 }
 
-pub(crate) fn origin(name: &str, number: u16, epoch: u64) -> Join {
+pub(crate) fn viewer(name: &str, number: u16) -> Guest {
+    let join = Join { name: name.into(), peer: id(number), broadcast: None, publish: false };
+    Guest { identity: identity(number), join }
+}
+
+pub(crate) fn origin(name: &str, number: u16, epoch: u64) -> Guest {
     let broadcast = Some(broadcast(number, epoch));
-    Join { name: name.into(), peer: id(number), broadcast, publish: true }
+    let join = Join { name: name.into(), peer: id(number), broadcast, publish: true };
+    Guest { identity: identity(number), join }
 }
 
 pub(crate) fn report(score: u8, role: Role, depth: u8, slots: u16) -> ClientMessage {
@@ -91,13 +128,29 @@ pub(crate) fn report(score: u8, role: Role, depth: u8, slots: u16) -> ClientMess
 impl Peer {
     pub(crate) async fn connect(running: &Running) -> Self {
         let (socket, _) = connect_async(format!("ws://{}", running.addr)).await.unwrap();
-        Self { socket }
+        let mut peer = Self { socket, nonce: Nonce::from_bytes([0; 32]) };
+        match peer.next().await {
+            ServerMessage::Challenge { nonce, version: VERSION } => Self { nonce, ..peer },
+            other => panic!("no challenge but {other:?}"),
+        }
+    }
+
+    /// A join as the owner of `signer` answers this connection's challenge.
+    pub(crate) fn answer(&self, signer: &Identity, join: Join) -> ClientMessage {
+        let proof = Proof::sign(signer, &self.nonce, SESSION, &join);
+        ClientMessage::Join { version: VERSION, join, session: SESSION, proof }
+    }
+
+    /// Asks to be let in.
+    pub(crate) async fn ask(&mut self, guest: Guest) {
+        let answer = self.answer(&guest.identity, guest.join);
+        self.send(&answer).await;
     }
 
     /// Connects and joins; returns what the server said of the broadcast.
-    pub(crate) async fn join(running: &Running, join: Join) -> (Self, Option<BroadcastId>) {
+    pub(crate) async fn join(running: &Running, guest: Guest) -> (Self, Option<BroadcastId>) {
         let mut peer = Self::connect(running).await;
-        peer.send(&ClientMessage::Join { version: VERSION, join }).await;
+        peer.ask(guest).await;
         match peer.next().await {
             ServerMessage::Joined { broadcast, .. } => (peer, broadcast),
             other => panic!("not joined but {other:?}"),

@@ -8,9 +8,9 @@ mod session;
 
 use async_trait::async_trait;
 use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
-use beacon_sdk::signaling::{ClientMessage, SignalData, check_join};
+use beacon_sdk::signaling::{ClientMessage, ReceiptData, SESSION_MAX, SignalData, check_join};
 use beacon_sdk::timer::{Sleep, sleep};
-use beacon_sdk::{Listing, PeerId, Rng};
+use beacon_sdk::{Identity, Listing, PeerId, Rng};
 #[cfg(target_family = "wasm")]
 use browser::{Address, Connecting, Socket};
 use bytes::Bytes;
@@ -40,10 +40,12 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 /// connection are lost, which the dial's watchdog covers.
 ///
 /// ```
+/// use beacon_sdk::Identity;
 /// use beacon_transport_webrtc::SignalClient;
 ///
-/// let client = SignalClient::new("wss://signal.example.org")?;
-/// assert!(SignalClient::new("signal.example.org").is_err());
+/// let me = Identity::from_secret([7; 32]); // or `Identity::random()?`
+/// let client = SignalClient::new("wss://signal.example.org", &me)?;
+/// assert!(SignalClient::new("signal.example.org", &me).is_err());
 /// # drop(client);
 /// # Ok::<(), beacon_sdk::plugin::RendezvousError>(())
 /// ```
@@ -70,22 +72,31 @@ enum State {
 }
 
 impl SignalClient {
-    /// A client of the server at `url`: `ws://HOST:PORT` or `wss://HOST`. No input or output yet.
+    /// A client of the server at `url`: `ws://HOST:PORT` or `wss://HOST`, for the peer `identity`, which
+    /// proves to the server that its id is its own. No input or output yet.
     ///
     /// # Errors
     /// [`RendezvousError::Address`] for what is not such a URL.
-    pub fn new(url: &str) -> Result<Self, RendezvousError> {
+    pub fn new(url: &str, identity: &Identity) -> Result<Self, RendezvousError> {
         let address = Address::parse(url).map_err(RendezvousError::Address)?;
+        let session = u64::from_le_bytes(jitter()) & SESSION_MAX;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&jitter());
         Ok(Self {
             address,
             rng: Rng::new(seed, 0),
-            outgoing: Outgoing::default(),
+            outgoing: Outgoing::new(identity.clone(), session),
             state: State::New,
             pauses: 0,
             suspended: false,
         })
+    }
+
+    /// Drawn at random for this client, and told to the server with every join: what was signed for
+    /// another session binds nobody in this one.
+    #[must_use]
+    pub fn session(&self) -> u64 {
+        self.outgoing.session
     }
 
     fn poll_event(
@@ -185,9 +196,13 @@ impl Rendezvous for SignalClient {
         if !matches!(self.state, State::New) {
             return warn!("join is called once; this call is passed over");
         }
+        let refused = |cause: String| State::Refused(RendezvousError::Refused(cause));
         self.state = match check_join(&join) {
-            Ok(()) => State::Connecting(self.address.connect()),
-            Err(error) => State::Refused(RendezvousError::Refused(error.to_string())),
+            Ok(()) if join.peer == self.outgoing.identity.public() => {
+                State::Connecting(self.address.connect())
+            }
+            Ok(()) => refused("a client joins as the peer whose identity it was given".into()),
+            Err(error) => refused(error.to_string()),
         };
         self.outgoing.join = Some(join);
     }
@@ -209,6 +224,13 @@ impl Rendezvous for SignalClient {
         self.outgoing.list(listing);
     }
 
+    fn claim(&mut self, receipt: Bytes) {
+        match ReceiptData::new(receipt) {
+            Some(receipt) => self.outgoing.claim(receipt),
+            None => debug!("a receipt above the limit is dropped"),
+        }
+    }
+
     async fn next_event(&mut self) -> Result<RendezvousEvent, RendezvousError> {
         // All progress is in `self`: a dropped call loses nothing.
         poll_fn(|context| self.poll_event(context)).await
@@ -216,7 +238,7 @@ impl Rendezvous for SignalClient {
 
     async fn shutdown(&mut self) {
         if let State::Open(session) = core::mem::replace(&mut self.state, State::Closed) {
-            session.leave().await;
+            session.leave(&mut self.outgoing).await;
         }
     }
 }

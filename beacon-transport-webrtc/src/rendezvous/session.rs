@@ -1,12 +1,13 @@
 //! One connection to the server, from greeting to loss.
 
 use super::Socket;
-use beacon_sdk::Listing;
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, ProtocolError, ServerMessage, THUMBNAIL_INTERVAL, VERSION,
+    CLAIMS_MAX, ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ReceiptData, ServerMessage,
+    THUMBNAIL_INTERVAL, VERSION,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
+use beacon_sdk::{Identity, Listing};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,7 +17,11 @@ use tracing::{debug, warn};
 
 /// Signals that wait to be sent at most: those of twenty dials with six candidates each.
 const SIGNALS_MAX: usize = 128;
-/// For the server to answer the join.
+/// Receipts that wait to be sent at most; the oldest go, for later ones of their edges to make good.
+const RECEIPTS_MAX: usize = 4 * CLAIMS_MAX;
+/// Between two messages with receipts: a receipt is cumulative, and a later one counts as much as both.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+/// For the server to challenge, and to answer the join.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent heartbeats after which the server is lost; its own limit is the same.
 const BEATS_MISSED_MAX: u32 = 3;
@@ -30,10 +35,12 @@ const THUMBNAIL_PAUSE: Duration = THUMBNAIL_INTERVAL.saturating_add(Duration::fr
 const FRAMES_PER_POLL: usize = 64;
 
 /// What waits for the server, over reconnections.
-#[derive(Default)]
 pub(super) struct Outgoing {
+    pub(super) identity: Identity,
+    pub(super) session: u64,
     pub(super) join: Option<Join>,
-    join_is_due: bool,
+    /// The server's, until it is answered.
+    challenge: Option<Nonce>,
     report: Option<Report>,
     report_is_due: bool,
     heartbeat_is_due: bool,
@@ -43,12 +50,34 @@ pub(super) struct Outgoing {
     /// When the server was given one on this connection.
     thumbnail_at: Option<Instant>,
     signals: VecDeque<ClientMessage>,
+    receipts: VecDeque<ReceiptData>,
+    /// When the server was shown some last.
+    claimed_at: Option<Instant>,
 }
 
 impl Outgoing {
+    pub(super) fn new(identity: Identity, session: u64) -> Self {
+        Self {
+            identity,
+            session,
+            join: None,
+            challenge: None,
+            report: None,
+            report_is_due: false,
+            heartbeat_is_due: false,
+            listing: Listing::default(),
+            about_is_due: false,
+            thumbnail_is_due: false,
+            thumbnail_at: None,
+            signals: VecDeque::new(),
+            receipts: VecDeque::new(),
+            claimed_at: None,
+        }
+    }
+
     /// A new connection: the server knows nothing.
     pub(super) fn greet(&mut self) {
-        self.join_is_due = true;
+        self.challenge = None;
         self.heartbeat_is_due = false;
         self.report_is_due = self.report.is_some();
         let unlisted = Listing::default();
@@ -76,14 +105,40 @@ impl Outgoing {
         }
     }
 
+    pub(super) fn claim(&mut self, receipt: ReceiptData) {
+        if self.receipts.len() == RECEIPTS_MAX {
+            self.receipts.pop_front();
+        }
+        self.receipts.push_back(receipt);
+    }
+
+    /// Receipts that the server has not been shown; later ones of an edge come later.
+    fn claims(&mut self) -> Option<ClientMessage> {
+        let count = self.receipts.len().min(CLAIMS_MAX);
+        let receipts: Vec<ReceiptData> = self.receipts.drain(..count).collect();
+        (count > 0).then_some(ClientMessage::Claims { receipts })
+    }
+
+    /// As [`claims`](Self::claims), now and then. Like a picture they wait for a wake-up without a timer of
+    /// their own.
+    fn claims_in_time(&mut self) -> Option<ClientMessage> {
+        if self.claimed_at.is_some_and(|at| at.elapsed() < CLAIM_PAUSE) {
+            return None;
+        }
+        let claims = self.claims()?;
+        self.claimed_at = Some(Instant::now());
+        Some(claims)
+    }
+
     pub(super) fn forget_signals(&mut self) {
         self.signals.clear();
     }
 
     fn next(&mut self, joined: bool) -> Option<ClientMessage> {
-        if core::mem::take(&mut self.join_is_due) {
-            let join = self.join.clone()?;
-            return Some(ClientMessage::Join { version: VERSION, join });
+        if let Some(nonce) = self.challenge.take() {
+            let (join, session) = (self.join.clone()?, self.session);
+            let proof = Proof::sign(&self.identity, &nonce, session, &join);
+            return Some(ClientMessage::Join { version: VERSION, join, session, proof });
         }
         if !joined {
             return None;
@@ -97,7 +152,8 @@ impl Outgoing {
         if core::mem::take(&mut self.about_is_due) {
             return Some(ClientMessage::Describe(self.listing.about.clone()));
         }
-        self.signals.pop_front().or_else(|| self.thumbnail())
+        let signal = self.signals.pop_front();
+        signal.or_else(|| self.claims_in_time()).or_else(|| self.thumbnail())
     }
 
     /// The picture, when it is due and the server takes one. It waits for a wake-up without a
@@ -122,11 +178,14 @@ pub(super) enum Step {
 /// An open connection.
 pub(super) struct Session {
     socket: Socket,
+    challenged: bool,
     joined: Option<Joined>,
     /// The connection is lost when this completes.
     patience: Pin<Box<Sleep>>,
     /// What the server said before it closed.
     last_error: Option<String>,
+    /// What it said in one message with others, and has not been told yet.
+    events: VecDeque<RendezvousEvent>,
 }
 
 struct Joined {
@@ -138,7 +197,14 @@ struct Joined {
 impl Session {
     pub(super) fn new(socket: Socket) -> Self {
         let patience = Box::pin(sleep(GREETING_TIMEOUT));
-        Self { socket, joined: None, patience, last_error: None }
+        Self {
+            socket,
+            challenged: false,
+            joined: None,
+            patience,
+            last_error: None,
+            events: VecDeque::new(),
+        }
     }
 
     /// How long this peer has been in.
@@ -153,6 +219,9 @@ impl Session {
         outgoing: &mut Outgoing,
     ) -> Poll<Step> {
         for _ in 0..FRAMES_PER_POLL {
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(Step::Event(event));
+            }
             if let Some(joined) = &mut self.joined {
                 while joined.beat.as_mut().poll(context).is_ready() {
                     joined.beat.as_mut().reset(Instant::now() + joined.period);
@@ -166,7 +235,7 @@ impl Session {
                 Poll::Pending => {
                     let silent = self.patience.as_mut().poll(context).is_ready();
                     return match silent {
-                        true => Poll::Ready(self.lost("the server is silent".into())),
+                        true => Poll::Ready(self.lost(self.silence().into())),
                         false => Poll::Pending,
                     };
                 }
@@ -174,7 +243,7 @@ impl Session {
                 Poll::Ready(Ok(text)) => text,
             };
             self.hear();
-            if let Some(step) = text.and_then(|text| self.read(&text)) {
+            if let Some(step) = text.and_then(|text| self.read(&text, outgoing)) {
                 return Poll::Ready(step);
             }
         }
@@ -182,15 +251,21 @@ impl Session {
         Poll::Pending
     }
 
-    /// Says goodbye and waits for the server to close, for less than a second.
-    pub(super) async fn leave(mut self) {
-        if timeout(LEAVE_TIMEOUT, self.part()).await.is_err() {
+    /// Shows what receipts are left, says goodbye and waits for the server to close, for less than a
+    /// second.
+    pub(super) async fn leave(mut self, outgoing: &mut Outgoing) {
+        if timeout(LEAVE_TIMEOUT, self.part(outgoing)).await.is_err() {
             debug!("the server did not take the goodbye in time");
         }
     }
 
     /// Ends with the connection.
-    async fn part(&mut self) -> Result<(), String> {
+    async fn part(&mut self, outgoing: &mut Outgoing) -> Result<(), String> {
+        let joined = self.joined.is_some();
+        while let Some(claims) = outgoing.claims().filter(|_| joined) {
+            poll_fn(|context| self.socket.poll_ready(context)).await?;
+            self.socket.send(&claims.to_json())?;
+        }
         poll_fn(|context| self.socket.poll_ready(context)).await?;
         self.socket.send(&ClientMessage::Leave.to_json())?;
         poll_fn(|context| self.socket.poll_flush(context)).await?;
@@ -215,6 +290,15 @@ impl Session {
         }
     }
 
+    fn silence(&self) -> &'static str {
+        match self.challenged {
+            true => "the server is silent",
+            false => {
+                "no challenge came: the server is no beacon-signal, or older than this program"
+            }
+        }
+    }
+
     /// Something came: the server is alive.
     fn hear(&mut self) {
         let patience = match &self.joined {
@@ -224,12 +308,15 @@ impl Session {
         self.patience.as_mut().reset(Instant::now() + patience);
     }
 
-    fn read(&mut self, text: &str) -> Option<Step> {
+    fn read(&mut self, text: &str, outgoing: &mut Outgoing) -> Option<Step> {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
             Err(ProtocolError::UnknownType(kind)) => {
                 debug!(kind, "passing over a message of a later version");
                 return None;
+            }
+            Err(error @ ProtocolError::Version(_)) => {
+                return Some(Step::Refused(RendezvousError::Version(error.to_string())));
             }
             Err(error) => {
                 warn!(%error, "passing over a message of the server");
@@ -237,7 +324,14 @@ impl Session {
             }
         };
         match message {
-            ServerMessage::Joined { broadcast, heartbeat_ms, .. } => {
+            ServerMessage::Challenge { nonce, .. } => {
+                // One per connection: there is nothing to sign for later.
+                if !core::mem::replace(&mut self.challenged, true) {
+                    outgoing.challenge = Some(nonce);
+                }
+                None
+            }
+            ServerMessage::Joined { broadcast, heartbeat_ms, issuer, .. } => {
                 let period = Duration::from_millis(u64::from(heartbeat_ms)).max(BEAT_MIN);
                 if self.joined.is_none() {
                     let since = Instant::now();
@@ -245,6 +339,7 @@ impl Session {
                     self.joined = Some(Joined { since, period, beat });
                     self.hear();
                 }
+                self.events.extend(issuer.map(RendezvousEvent::Issuer));
                 Some(Step::Event(RendezvousEvent::Joined { broadcast }))
             }
             ServerMessage::Error { code: ErrorCode::Version, message, .. } => {
@@ -265,6 +360,11 @@ impl Session {
             ServerMessage::Signal { from, data } => {
                 let signal = data.into_bytes();
                 Some(Step::Event(RendezvousEvent::Signal { from, signal }))
+            }
+            ServerMessage::Edges { edges } => {
+                let edges = edges.into_iter().map(|edge| RendezvousEvent::Edge(edge.into_bytes()));
+                self.events.extend(edges);
+                None
             }
             ServerMessage::Heartbeat => None,
         }

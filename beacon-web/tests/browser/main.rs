@@ -107,7 +107,7 @@ impl Stage {
         let _inside = self.runtime.enter();
         let identity = Identity::random().unwrap();
         let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-        let rendezvous = SignalClient::new(&self.signal).unwrap();
+        let rendezvous = SignalClient::new(&self.signal, &identity).unwrap();
         Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new())
     }
 

@@ -61,7 +61,7 @@ fn beacon(stage: &Stage, config: Config) -> (Beacon, PeerId) {
     let identity = Identity::random().unwrap();
     let own = identity.public();
     let transport = WebRtc::new(own, WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let beacon = Beacon::new(identity, transport, rendezvous);
     (beacon.config(config).code(RaptorQ::new()), own)
 }

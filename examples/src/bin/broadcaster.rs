@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use beacon_codec_lite::{FileSink, Mp4File, Rendition, TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::{Edge, args, finish};
-use beacon_sdk::{Beacon, Broadcast, Event, Profile, Sink, Source, Ticket};
+use beacon_sdk::{Broadcast, Event, Profile, Sink, Source, Ticket};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,10 +81,8 @@ async fn run(args: Args) -> Result<()> {
         config.links_max = links;
         config.links_target = config.links_target.min(links);
     }
-    let edge = Edge::open(&args.signal, &args.run.ice)?;
-    let (broadcast, driver) = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
+    let (broadcast, driver) = Edge::beacon(&args.signal, &args.run)?
         .config(config)
-        .report(!args.run.no_report)
         .code(RaptorQ::new())
         .publish(&args.name, source, record)?;
     let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };

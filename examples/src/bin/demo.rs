@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, bail};
 use beacon_examples::processes::{Folder, ask_to_end, program, see_end, start_signaling};
 use beacon_examples::{args, finish};
+use beacon_ledger::AccountId;
 use beacon_sdk::{Profile, Stats};
 use clap::Parser;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -37,6 +39,10 @@ struct Args {
     /// A web build (`cargo xtask web`): pages that are peers themselves, served by signaling
     #[arg(long, value_name = "DIR")]
     pages: Option<PathBuf>,
+    /// Pay relays out of accounts, sqlite:FILE or postgres://USER@HOST/DATABASE: 1000 credits for the
+    /// broadcaster's pool, and at the end what each viewer has earned
+    #[arg(long, value_name = "ADDRESS")]
+    ledger: Option<String>,
     /// End after this many seconds
     #[arg(long, value_name = "SECS", value_parser = args::seconds)]
     duration: Option<Duration>,
@@ -52,12 +58,17 @@ struct Peer {
     name: String,
     child: Child,
     stats: PathBuf,
+    /// Where its key is kept, when it earns.
+    key: Option<PathBuf>,
 }
 
 async fn run(args: Args) -> Result<()> {
-    args.profile.parse::<Profile>()?;
+    let profile: Profile = args.profile.parse()?;
+    if args.ledger.is_some() && profile == Profile::Ephemeral {
+        bail!("--ledger keeps what peers earn, and --profile ephemeral keeps nothing: choose one");
+    }
     let folder = Folder::create()?;
-    let mut signaling = start_signaling(args.pages.as_deref()).await?;
+    let mut signaling = start_signaling(&signaling_options(&args)?).await?;
     finish::say(format_args!("signaling  {}", signaling.url));
     let mut peers = start_peers(&args, &signaling.url, folder.path())?;
     finish::say(format_args!("watch      http://{}  (any browser on this machine)", args.http));
@@ -73,7 +84,46 @@ async fn run(args: Args) -> Result<()> {
     end(&mut peers).await;
     ask_to_end(&mut signaling.child);
     see_end("signaling", &mut signaling.child).await;
+    if let Some(ledger) = &args.ledger {
+        print_earnings(ledger, &peers).await?;
+    }
     ended
+}
+
+fn signaling_options(args: &Args) -> Result<Vec<OsString>> {
+    let mut options: Vec<OsString> = Vec::new();
+    if let Some(pages) = &args.pages {
+        options.extend(["--pages".into(), pages.into()]);
+    }
+    if let Some(ledger) = &args.ledger {
+        if ledger.starts_with("memory") {
+            bail!("--ledger {ledger}: nothing could be shown at the end; use sqlite:FILE");
+        }
+        options.extend(["--ledger", ledger, "--grant", "1000", "--vest", "0"].map(Into::into));
+        if !ledger.starts_with("sqlite:") {
+            options.extend(["--ledger-key", "beacon-demo.key"].map(Into::into));
+        }
+    }
+    Ok(options)
+}
+
+/// What each peer has, and that nothing came from nowhere.
+async fn print_earnings(ledger: &str, peers: &[Peer]) -> Result<()> {
+    let store = beacon_ledger::store::open(ledger).await?;
+    for peer in peers {
+        let Some(key) = &peer.key else { continue };
+        let id = beacon_signal::read_or_make_key(key)?.public();
+        let account = AccountId::peer(id);
+        let earned = store.accounts(&[account]).await?.pop().unwrap_or_default();
+        finish::say(format_args!("{:<12} has {} credits  {id}", peer.name, earned.available()));
+    }
+    let audit = store.audit().await?;
+    let agree = audit.faults.is_empty() && audit.issued == audit.held;
+    finish::say(format_args!(
+        "all accounts together have what was issued: {}\nwhy: beacon-signal statement --ledger {ledger} ID",
+        if agree { "yes" } else { "no" }
+    ));
+    Ok(())
 }
 
 fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
@@ -81,6 +131,10 @@ fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
     let mut start = |name: String, program_name: &str, extra: &[&str]| -> Result<()> {
         let stats = folder.join(format!("{name}.json"));
         let mut command = program(program_name)?;
+        let key = args.ledger.is_some().then(|| folder.join(format!("{name}.key")));
+        if let Some(key) = &key {
+            command.arg("--identity").arg(key);
+        }
         command
             .args(["--signal", signal, "--name", "demo", "--profile", &args.profile])
             .arg("--stats")
@@ -88,7 +142,7 @@ fn start_peers(args: &Args, signal: &str, folder: &Path) -> Result<Vec<Peer>> {
             .args(extra)
             .stdout(Stdio::null());
         let child = command.spawn().with_context(|| format!("{program_name} does not start"))?;
-        peers.push(Peer { name, child, stats });
+        peers.push(Peer { name, child, stats, key });
         Ok(())
     };
     let links = args.max_links.to_string();

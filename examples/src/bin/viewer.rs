@@ -6,7 +6,7 @@ use beacon_codec_raptorq::RaptorQ;
 use beacon_examples::page::Page;
 use beacon_examples::{Edge, args, finish};
 use beacon_sdk::media::Renditions;
-use beacon_sdk::{Beacon, Event, Sink, Ticket, Watch, policy};
+use beacon_sdk::{Event, Sink, Ticket, Watch, policy};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -75,13 +75,9 @@ async fn run(args: Args) -> Result<()> {
         config.links_target = links;
         config.links_max = config.links_max.max(links);
     }
-    let edge = Edge::open(&signal, &args.run.ice)?;
     let scheduler = policy::scheduler(args.scheduler, &config).context("no such scheduler")?;
-    let beacon = Beacon::new(edge.identity, edge.transport, edge.rendezvous)
-        .config(config)
-        .report(!args.run.no_report)
-        .scheduler(scheduler)
-        .code(RaptorQ::new());
+    let beacon =
+        Edge::beacon(&signal, &args.run)?.config(config).scheduler(scheduler).code(RaptorQ::new());
     let (watch, driver) = match (&args.ticket, &args.name) {
         (Some(ticket), _) => beacon.watch_ticket(ticket, sink)?,
         (None, Some(name)) => beacon.watch(name, sink)?,

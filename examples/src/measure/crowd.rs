@@ -87,7 +87,7 @@ struct Crowd {
 
 impl Crowd {
     async fn start(args: &Args, folder: &Path) -> Result<Self> {
-        let signaling = start_signaling(None).await?;
+        let signaling = start_signaling(&[]).await?;
         let profile = serde_json::to_value(args.profile)?;
         let profile = profile.as_str().unwrap_or_default();
         let common = ["--signal", &signaling.url, "--name", "crowd", "--profile", profile];

@@ -88,7 +88,7 @@ pub fn join(signal: String, forgery: Forgery) -> Forger {
             let identity = Identity::random().unwrap();
             let inner = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
             let transport = Forging { inner, forgery, forged: count };
-            let rendezvous = SignalClient::new(&signal).unwrap();
+            let rendezvous = SignalClient::new(&signal, &identity).unwrap();
             let (watch, driver) = Beacon::new(identity, transport, rendezvous)
                 .watch("test", NullSink::new())
                 .unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod hostile;
+mod ledger;
 mod stage;
 
 use beacon_sdk::{PublicKey, Ticket};

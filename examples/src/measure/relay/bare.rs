@@ -37,7 +37,7 @@ struct Frame {
 
 impl Node {
     fn open(signal: &str, dials: bool, publish: bool) -> Result<Self> {
-        let mut edge = Edge::open(signal, &[])?;
+        let mut edge = Edge::open(signal, &[], None)?;
         let peer = edge.identity.public();
         let broadcast = publish.then_some(BroadcastId { publisher: peer, epoch: 1 });
         edge.rendezvous.join(Join { name: "relay".into(), peer, broadcast, publish });

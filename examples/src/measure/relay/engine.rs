@@ -25,7 +25,7 @@ pub(super) struct Copier {
 
 impl Copier {
     pub(super) fn start(args: &CopierArgs) -> Result<Self> {
-        let edge = Edge::open(&args.signal, &[])?;
+        let edge = Edge::open(&args.signal, &[], None)?;
         let mut config = args.profile.config();
         // Every child gets every stripe from here: half the slots are for one of them, and the
         // rest is shared by the others.
@@ -69,7 +69,8 @@ impl Ends {
             let others = ids.clone();
             let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback())?;
             let transport = Fence::new(transport, move |peer| !others.contains(peer));
-            let beacon = Beacon::new(identity, transport, SignalClient::new(signal)?)
+            let rendezvous = SignalClient::new(signal, &identity)?;
+            let beacon = Beacon::new(identity, transport, rendezvous)
                 .config(args.profile.config())
                 .code(RaptorQ::new());
             if at == 0 {
