@@ -1,14 +1,16 @@
-//! Pages for people: the files of a web build, read once at the start and served by name.
+//! Pages for people: the files of a web build, read and compressed once at the start, and served by name.
 
 use crate::server::{ServerError, Shared};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,7 +96,9 @@ pub(crate) struct Pages(BTreeMap<&'static str, Page>);
 #[derive(Debug)]
 struct Page {
     kind: &'static str,
-    body: Bytes,
+    /// As it is, and as most browsers are sent it.
+    plain: Bytes,
+    gzipped: Bytes,
     /// Changes with the content.
     tag: String,
 }
@@ -109,11 +113,12 @@ impl Pages {
         let pages = FILES.iter().chain(there).map(|&(path, file, kind)| {
             let file = folder.join(file);
             match read(&file) {
-                Ok(body) => {
+                Ok((plain, gzipped)) => {
                     let mut hasher = DefaultHasher::new();
-                    hasher.write(&body);
-                    let tag = format!("\"{:016x}\"", hasher.finish());
-                    Ok((path, Page { kind, body: body.into(), tag }))
+                    hasher.write(&plain);
+                    // Weak (RFC 9110 §8.8.1): the same for both.
+                    let tag = format!("W/\"{:016x}\"", hasher.finish());
+                    Ok((path, Page { kind, plain: plain.into(), gzipped: gzipped.into(), tag }))
                 }
                 Err(source) => Err(ServerError::Pages { file, source }),
             }
@@ -123,7 +128,7 @@ impl Pages {
 
     /// The answer to a request for `path`.
     pub(crate) fn answer(&self, path: &str, request: &HeaderMap) -> Response {
-        let Some(Page { kind, body, tag }) = self.0.get(path) else {
+        let Some(Page { kind, plain, gzipped, tag }) = self.0.get(path) else {
             return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
         };
         let fixed = [
@@ -133,12 +138,15 @@ impl Pages {
             (header::CONTENT_SECURITY_POLICY, POLICY),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
+            (header::VARY, "accept-encoding"),
         ];
         let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
         let known = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
-        let mut response = match known {
-            true => (StatusCode::NOT_MODIFIED, fixed).into_response(),
-            false => (fixed, body.clone()).into_response(),
+        let gzip = [(header::CONTENT_ENCODING, "gzip")];
+        let mut response = match (known, takes_gzip(request)) {
+            (true, _) => (StatusCode::NOT_MODIFIED, fixed).into_response(),
+            (false, true) => (fixed, gzip, gzipped.clone()).into_response(),
+            (false, false) => (fixed, plain.clone()).into_response(),
         };
         if let Ok(tag) = HeaderValue::from_str(tag) {
             response.headers_mut().insert(header::ETAG, tag);
@@ -147,13 +155,27 @@ impl Pages {
     }
 }
 
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut body)?;
-    if body.len() as u64 > FILE_BYTES_MAX {
+/// Whether an answer may be gzipped (RFC 9110 §12.5.3).
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let taken = request.get_all(header::ACCEPT_ENCODING).iter();
+    let codings = taken.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    codings.map(|coding| coding.split(';').map(str::trim)).any(|mut parts| {
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        named && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
+/// A file, as it is and gzipped.
+fn read(file: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut plain = Vec::new();
+    File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut plain)?;
+    if plain.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other("it is larger than 32 MiB"));
     }
-    Ok(body)
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&plain)?;
+    Ok((plain, gzip.finish()?))
 }
 
 /// Any path that is nothing else.

@@ -4,8 +4,10 @@
 mod peer;
 
 use beacon_signal::{Config, Server, ServerError};
+use flate2::read::GzDecoder;
 use peer::Running;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use tokio_tungstenite::connect_async;
 
@@ -65,6 +67,29 @@ async fn pages_come_with_type_policy_and_tag() {
     let (_, home) = server.get("/").await;
     assert!(!home.contains("<script>") && !home.contains("style="), "the policy forbids both");
     connect_async(format!("ws://{}/", server.addr)).await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_are_gzipped_for_those_who_take_it() {
+    let server = served(build("gzipped")).await;
+    let encoded = async |accept: &str| {
+        let (head, body) = server.get_bytes("/element.js", accept).await;
+        assert!(head.contains("vary: accept-encoding"), "{head}");
+        (head.contains("content-encoding: gzip"), body)
+    };
+    let (gzipped, plain) = encoded("").await;
+    assert!(!gzipped);
+    for accept in ["gzip", "br, GZIP;q=0.5", "deflate;q=1.0, gzip ; q=1"] {
+        let (gzipped, body) = encoded(&format!("accept-encoding: {accept}\r\n")).await;
+        assert!(gzipped && body.len() < plain.len(), "{accept}");
+        let mut read = Vec::new();
+        GzDecoder::new(&body[..]).read_to_end(&mut read).unwrap();
+        assert_eq!(read, plain, "{accept}");
+    }
+    for accept in ["br", "gzip;q=0", "x-gzip2", "gzip;q=much"] {
+        let (gzipped, body) = encoded(&format!("accept-encoding: {accept}\r\n")).await;
+        assert!(!gzipped && body == plain, "{accept}");
+    }
 }
 
 #[tokio::test]

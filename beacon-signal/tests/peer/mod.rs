@@ -52,14 +52,21 @@ impl Running {
 
     /// As [`get`](Self::get), with more lines in the request's head.
     pub(crate) async fn get_with(&self, path: &str, lines: &str) -> (String, String) {
+        let (head, body) = self.get_bytes(path, lines).await;
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    /// The same, of what need not be text.
+    pub(crate) async fn get_bytes(&self, path: &str, lines: &str) -> (String, Vec<u8>) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let body = answer.split_off(end + 4);
+        (String::from_utf8(answer).unwrap(), body)
     }
 }
 

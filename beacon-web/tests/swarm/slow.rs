@@ -47,7 +47,7 @@ fn publish(stage: &Stage) -> Broadcast {
     let _inside = stage.runtime.enter();
     let identity = Identity::random().unwrap();
     let transport = WebRtc::new(identity.public(), WebRtcConfig::loopback()).unwrap();
-    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host)).unwrap();
+    let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
     let options = TestPatternOptions {
         group: Duration::from_secs(1),
         further: vec![Rendition { width: 320, height: 180, bitrate: 100_000 }],
