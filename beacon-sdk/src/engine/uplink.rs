@@ -219,6 +219,7 @@ impl Engine {
 
     /// Counts the neighbours that could take a stripe of this peer: those further from the origin.
     fn look_around(&mut self) {
+        self.feeds.children.surround(self.peers.ready().count());
         for stripe in 0..self.feeds.count() {
             let own = self.feeds.depth(stripe).unwrap_or(u8::MAX);
             let could = |peer: &Peer| {
