@@ -193,11 +193,17 @@ pub async fn k03_never_below_zero(fixture: &impl Fixture) {
     assert_eq!(taken, 10, "K03: 64 tasks spend 10 credits");
     assert_eq!(available(&*store, peer(1)).await, 0, "K03");
     // What is reserved cannot be spent either, nor reserved again.
-    let hold = Action::Hold { leg: leg(peer(2), peer(3), 2), expires_ms: START_MS + 1000 };
-    let got = available(&*store, peer(2)).await;
+    let (mut rich, mut got) = (peer(2), 0);
+    for number in 2..6 {
+        let has = available(&*store, peer(number)).await;
+        if has > got {
+            (rich, got) = (peer(number), has);
+        }
+    }
+    // Of ten credits among four, one has three.
+    let hold = Action::Hold { leg: leg(rich, peer(6), 2), expires_ms: START_MS + 1000 };
     let outcomes =
-        apply(&*store, vec![act(200, hold), entry(201, vec![leg(peer(2), peer(3), got - 1)])])
-            .await;
+        apply(&*store, vec![act(200, hold), entry(201, vec![leg(rich, peer(6), got - 1)])]).await;
     assert_eq!(outcomes[0], Ok(Applied::New), "K03");
     assert!(matches!(outcomes[1], Err(Refusal::Insufficient { .. })), "K03: {:?}", outcomes[1]);
     let much = vec![leg(AccountId::ISSUANCE, peer(9), Micro::MAX.get()); 2];

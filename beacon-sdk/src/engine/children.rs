@@ -18,10 +18,9 @@ pub(super) const NOTICE: Duration = Duration::from_millis(2500);
 /// A place is given up only for a child that can serve at least this many times as many, so that
 /// near equals do not chase each other.
 const BETTER: u16 = 2;
-/// A peer with fewer neighbours lends places, and goes on until it has as many as the second. (A mesh of
-/// many loses more of its trees' shape than it gains: `plans/live-1000.toml`, seeds 1 and 2, .2 and .3
-/// points of continuity where everybody lends. The figures are guesses: links aimed for, and half as
-/// many more.)
+/// A peer with fewer neighbours lends places, and goes on until it has as many as the second. (Guesses:
+/// the links that are aimed for, and half as many more. Where everybody lends, `plans/live-1000.toml` has
+/// fewer duplicates and more stalls, seeds 1 and 2.)
 const FEW: usize = 8;
 const FEW_LEFT: usize = 12;
 /// The bar of a stripe in which no child is taken.
