@@ -13,8 +13,8 @@ use beacon_sdk::{Identity, Instant, Profile, Rng, SegmentId, TrackId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rogue::{Rogue, description, manifest, parts};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The payload of a segment as a viewer takes it: whole segments of any bytes.
@@ -134,6 +134,44 @@ fn a_flood_of_refusals_is_not_worth_a_flood_of_plans() {
     }
     let made = plans.load(Ordering::Relaxed) - before;
     assert!((1..=2).contains(&made), "the answer to the subscription is worth one: {made}");
+}
+
+/// Keeps what its only neighbour was said to have waiting.
+#[derive(Debug)]
+struct Queues(PushPull, Arc<Mutex<Vec<Duration>>>);
+impl Scheduler for Queues {
+    fn name(&self) -> &'static str {
+        "queues"
+    }
+    fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
+        self.1.lock().unwrap().extend(view.peers.first().map(|peer| peer.queue));
+        self.0.plan(view, rng, plan);
+    }
+}
+
+#[test]
+fn who_is_busy_has_a_queue_for_a_while() {
+    let (config, queues) = (Profile::LowLatency.config(), Arc::new(Mutex::new(Vec::new())));
+    let scheduler = Box::new(Queues(PushPull::new(&config), queues.clone()));
+    let mut rogue = Rogue::with(config.clone(), Parts { scheduler, ..parts(&config) });
+    let all = || core::mem::take(&mut *queues.lock().unwrap());
+    rogue.describe(&description());
+    let (id, payload) = (manifest(0, &OBJECT).id, OBJECT.repeat(100));
+    rogue.publish_manifest(manifest(0, &payload), &payload);
+    rogue.control(Message::Have(vec![Have { id, mask: HAVE_COMPLETE }]).encode());
+    rogue.advance(Duration::from_millis(150));
+    let requests = sent(&rogue, |message| matches!(message, Message::Request { .. }));
+    let [Message::Request { spans, .. }, ..] = &requests[..] else { panic!("{requests:?}") };
+    assert!(all().iter().all(Duration::is_zero));
+    rogue.control(Message::Busy { id, spans: spans.clone() }.encode());
+    rogue.advance(Duration::from_millis(80));
+    let some = all();
+    assert!(some.iter().all(|queue| (20..=100).contains(&queue.as_millis())), "{some:?}");
+    assert!(!some.is_empty() && some.is_sorted_by(|a, b| a >= b), "{some:?}");
+    let asked_again = sent(&rogue, |message| matches!(message, Message::Request { .. }));
+    assert!(asked_again.len() > requests.len(), "nobody else has it");
+    rogue.advance(Duration::from_millis(40));
+    assert_eq!(all().last(), Some(&Duration::ZERO));
 }
 
 #[test]

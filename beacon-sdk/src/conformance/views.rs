@@ -46,6 +46,7 @@ fn peer(rng: &mut Rng, key: usize, stripes: u8) -> PeerView {
         rtt: Duration::from_micros(u64::from(1000 + rng.below(200_000))),
         window: below(rng, 48),
         outstanding: below(rng, 16),
+        queue: Duration::from_millis(u64::from(rng.below(2)) * 100),
         offers: mask(rng) & ((2 << stripes) - 1),
         depth,
     }
@@ -148,6 +149,7 @@ pub(super) fn wild(rng: &mut Rng) -> MeshView {
         peer.offers = mask(rng);
         peer.depth[rng.below(4) as usize..].fill(u8::MAX);
         peer.rtt = [Duration::ZERO, Duration::MAX][rng.below(2) as usize];
+        peer.queue = [Duration::ZERO, Duration::MAX][rng.below(2) as usize];
     }
     for need in &mut view.needs {
         need.deadline = [Instant::ZERO, NOW, Instant::NEVER][rng.below(3) as usize];

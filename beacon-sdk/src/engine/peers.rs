@@ -3,6 +3,7 @@
 use super::conduct::{Allowance, Answers};
 use super::outbox::Outbox;
 use super::proof::Accused;
+use super::supply::QUEUE_MAX;
 use crate::config::STRIPES_MAX;
 use crate::id::{PeerId, SegmentId};
 use crate::plugin::PeerKey;
@@ -42,6 +43,8 @@ pub(super) struct Peer {
     /// Symbols requested and not yet answered, and how many may be.
     pub(super) asked: u16,
     window: u16,
+    /// When the queue that made it busy will have gone out.
+    pub(super) busy_until: Instant,
     /// Segments whose holdings it has not been told of; and when it is to be.
     pub(super) untold: Vec<SegmentId>,
     pub(super) tell_at: Instant,
@@ -157,6 +160,7 @@ impl Peer {
             out: Outbox::default(),
             asked: 0,
             window: WINDOW_START,
+            busy_until: Instant::ZERO,
             untold: Vec::new(),
             tell_at: Instant::NEVER,
             tail_asked: Instant::ZERO,
@@ -209,7 +213,8 @@ impl Peer {
     }
 
     /// The neighbour is busy (theory.md §2.1, × 0.9).
-    pub(super) fn busy(&mut self, symbols: u16) {
+    pub(super) fn busy(&mut self, symbols: u16, now: Instant) {
+        self.busy_until = now + QUEUE_MAX;
         self.asked = self.asked.saturating_sub(symbols);
         self.window = (self.window * 9 / 10).max(WINDOW_MIN);
     }

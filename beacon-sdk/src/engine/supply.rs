@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
 /// What may wait for the uplink before requests are answered busy (theory.md §2.1); and symbols that
 /// may, where little has gone out of late: two bursts.
-const QUEUE_MAX: Duration = Duration::from_millis(100);
+pub(super) const QUEUE_MAX: Duration = Duration::from_millis(100);
 const ANSWERS_MIN: usize = 32;
 
 impl Engine {
@@ -157,7 +157,7 @@ impl Engine {
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
         if refused > 0 {
-            peer.busy(refused);
+            peer.busy(refused, self.now);
             let peer_id = peer.id;
             self.observe(peer_id, Observation::Busy);
             self.parts.scheduler.feedback(self.now, Feedback::Busy { peer: from });

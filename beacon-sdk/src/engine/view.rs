@@ -58,6 +58,7 @@ impl Engine {
             rtt: peer.rtt.smoothed(),
             window: if trusted && peer.accused.is_none() { peer.room() } else { 0 },
             outstanding: peer.asked,
+            queue: peer.busy_until.since(self.now),
             offers: (0..stripes).filter(offered).fold(0, |mask, s| mask | 1 << s),
             depth: peer.status.depth,
         }

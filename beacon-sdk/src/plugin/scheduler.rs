@@ -28,6 +28,9 @@ pub struct PeerView {
     pub window: u16,
     /// Symbols requested of it and not yet answered.
     pub outstanding: u16,
+    /// How long what waits for its uplink will take, as far as it has said: 100 ms when it has just
+    /// been busy, then less.
+    pub queue: Duration,
     /// Stripes it would push, as far as known: bit i is stripe i.
     pub offers: u32,
     /// Hops from the origin per stripe, as it advertised; 255 where it has no feed.

@@ -394,7 +394,8 @@ impl<'a> Puller<'a> {
         extra: impl Fn(usize) -> u64,
     ) -> Option<usize> {
         let cost = |at: usize| {
-            micros(self.view.peers[at].rtt) + self.room[at].1 * LOAD_COST_US + extra(at)
+            let peer = &self.view.peers[at];
+            micros(peer.rtt) + micros(peer.queue) + self.room[at].1 * LOAD_COST_US + extra(at)
         };
         holders
             .iter()

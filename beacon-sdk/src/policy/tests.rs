@@ -36,6 +36,7 @@ fn peer(key: u16) -> PeerView {
         rtt: ms(20 + 10 * u64::from(key)),
         window: 64,
         outstanding: 0,
+        queue: Duration::ZERO,
         offers: 0b1_1111,
         depth: [2; STRIPES_MAX as usize + 1],
     }
@@ -125,6 +126,19 @@ fn urgency_has_a_lane_and_no_more() {
     assert_eq!(symbols_of(&first, 2), 40);
     let second = plan(&mut hybrid, &view);
     assert_eq!(symbols_of(&second, 1), 4, "a tenth of what was asked for beside it");
+}
+
+#[test]
+fn a_queue_is_a_longer_way() {
+    let ways = |queue: [u64; 2]| {
+        let mut view = view(2, vec![need(0, ms(3000), MissingState::Open, &[0, 1])]);
+        view.peers.iter_mut().zip(queue).for_each(|(peer, queue)| peer.queue = ms(queue));
+        view.needs[0].missing.truncate(1);
+        asked(&plan(&mut RarestFirst, &view))[0].0
+    };
+    assert_eq!(ways([0, 0]), 0, "the nearest");
+    assert_eq!(ways([100, 0]), 1);
+    assert_eq!(ways([100, 100]), 0, "and it is asked where all have one");
 }
 
 #[test]
