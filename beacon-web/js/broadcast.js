@@ -30,6 +30,10 @@ class Broadcast {
   #lost = '';
   #mute = '';
   #scarce = '';
+  /** Why lists do not show what they were to. */
+  #unlisted = '';
+  /** Some who came speak another version of the protocol. */
+  #strangers = false;
   #told = '';
   #leave = () => this.close();
 
@@ -56,7 +60,7 @@ class Broadcast {
       case 'ended': return is('ended', 'The broadcast has ended');
       case 'refused': return is('refused', 'This cannot be broadcast', this.#refusal.cause, this.#refusal.cure);
     }
-    return this.#lost ? is('live', 'Live, but no one new can come', `The signaling server cannot be reached (${this.#lost}); trying again.`) : is('live', 'Live');
+    return is('live', this.#lost ? 'Live, but no one new can come' : 'Live');
   }
 
   get source() { return this.#capture.source; }
@@ -104,6 +108,7 @@ class Broadcast {
 
   list(listing) {
     const { title, category, tags } = this.#options;
+    this.#unlisted = '';
     if (this.#phase === 'live') this.#peer?.post({ type: 'list', listing: { title, category, tags, ...listing } });
   }
 
@@ -160,8 +165,11 @@ class Broadcast {
       case 'mute':
         this.#mute = data.reason;
         break;
+      case 'unlisted':
+        this.#unlisted = `Lists do not show it as you wish: ${sentence(data.reason)}`;
+        break;
       case 'refused': return this.#refuse(new CaptureError(sentence(data.reason), data.cure));
-      case 'failed': return this.#refuse(new CaptureError(sentence(data.reason), 'Start again.'));
+      case 'failed': return this.#refuse(new CaptureError(sentence(data.reason), 'Put that right, or reload the page, and start again.'));
     }
     this.changed();
   }
@@ -171,8 +179,10 @@ class Broadcast {
       if (message.name === 'signal-lost') this.#lost = message.text.replace(/^rendezvous lost: /, '');
       if (message.name === 'signal-back' || message.name === 'peer') this.#lost = '';
       if (message.name === 'supply') this.#scarce = message.enough ? '' : `The uplinks of all viewers carry ${message.percent} % of what they want: part of the pictures is left out. A lower quality helps.`;
+      if (message.name === 'other-version') this.#strangers = true;
       this.#say('event', message);
     } else if (message.type === 'end') {
+      if (message.stale) return this.#refuse(new CaptureError('This page and the signaling server speak different versions of the protocol.', 'Reload the page; if that does not help, the server is to be updated.'));
       if (message.reason) return this.#refuse(refused(message.reason, this.name));
       this.close();
     }
@@ -184,7 +194,9 @@ class Broadcast {
     const left = this.#past.reduce((sum, { encoder }) => sum + encoder.left, 0);
     const behind = this.#past.some(({ encoder }) => encoder.refused > 0);
     return [
-      this.#capture.remark, this.#mute, this.#scarce,
+      this.#lost && `The signaling server cannot be reached (${this.#lost}); trying again. Who watches already is served on.`,
+      this.#capture.remark, this.#mute, this.#scarce, this.#unlisted,
+      this.#strangers ? 'Somebody could not watch: their page or program speaks another version of the protocol. One of you has to reload or update.' : '',
       left > LEFT_OUT * (frames + left) ? `This device is too slow for ${this.quality}: ${Math.round(100 * left / (frames + left))} % of the pictures are left out. A lower quality helps.` : '',
       behind ? 'The engine is behind; pictures are left out.' : '',
     ].filter(Boolean).join(' ');

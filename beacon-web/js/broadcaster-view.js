@@ -11,7 +11,7 @@ const QUALITIES = [
   { value: '1080p', label: '1080p · 4.5 Mbit/s' },
 ];
 
-const sources = SOURCES.map(({ value, label }) => `<label><input type="radio" name="source" value="${value}"><span>${label}</span></label>`).join('');
+const sources = SOURCES.map(({ value, label }) => `<button type="button" name="source" value="${value}" aria-pressed="false">${label}</button>`).join('');
 const qualities = QUALITIES.map(({ value, label }) => `<option value="${value}">${label}</option>`).join('');
 
 export const VIEW = `
@@ -67,12 +67,10 @@ video { display: block; width: 100%; height: 100%; object-fit: contain; }
 #remark { padding: 10px 12px; border: 1px solid var(--warn); border-radius: 8px; color: var(--warn); font-size: .93rem; }
 legend, .field > span { display: block; padding: 0 0 6px; color: var(--soft); font-size: .87rem; }
 .row { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
-input:not([type=radio]), select { width: 100%; height: 44px; padding: 0 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--ground); }
+input, select { width: 100%; height: 44px; padding: 0 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--ground); }
 .choice { display: grid; grid-template-columns: repeat(3, 1fr); gap: 2px; padding: 3px; border-radius: 10px; background: var(--ground); }
-.choice input { position: absolute; opacity: 0; pointer-events: none; }
-.choice span { display: grid; place-items: center; min-height: 44px; padding: 4px 6px; border-radius: 8px; text-align: center; line-height: 1.2; }
-.choice input:checked + span { background: var(--raised); color: var(--accent); font-weight: 600; box-shadow: 0 1px 3px rgb(0 0 0 / .25); }
-.choice input:focus-visible + span { outline: 2px solid var(--accent); }
+.choice button { min-height: 44px; padding: 4px 6px; border: 0; border-radius: 8px; background: none; text-align: center; line-height: 1.2; }
+.choice button[aria-pressed=true] { background: var(--raised); color: var(--accent); font-weight: 600; box-shadow: 0 1px 3px rgb(0 0 0 / .25); }
 .pill { min-height: 48px; padding: 0 20px; border: 0; border-radius: 99px; background: var(--accent); color: var(--on); font-weight: 600; }
 .pill.quiet { width: 100%; min-height: 44px; border-radius: 8px; background: var(--ground); border: 1px solid var(--line); color: inherit; font-weight: 400; padding: 0 8px; }
 .pill.quiet[aria-pressed=true] { border-color: var(--accent); color: var(--accent); font-weight: 600; }

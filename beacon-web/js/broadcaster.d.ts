@@ -1,5 +1,5 @@
 import type { Broadcast, BroadcastState, SourceName } from './broadcast.js';
-import type { Stats } from './index.js';
+import type { PeerEvent, Stats } from './index.js';
 
 /**
  * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" ladder profile="live" max-links="8">`
@@ -20,6 +20,14 @@ export class BeaconBroadcaster extends HTMLElement {
   start(): Promise<void>;
   /** Ends the broadcast; what is captured stays on show. */
   stop(): void;
+  addEventListener<K extends keyof BroadcasterEvents>(name: K, listener: (event: BroadcasterEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof HTMLElementEventMap>(name: K, listener: (event: HTMLElementEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+}
+
+export interface BroadcasterEvents {
+  statechange: CustomEvent<BroadcastState>;
+  stats: CustomEvent<Stats>;
+  peerevent: CustomEvent<PeerEvent>;
 }
 
 declare global {

@@ -21,7 +21,8 @@ export class BeaconBroadcaster extends HTMLElement {
   #broadcast = null;
   /** Cause and cure of the last thing that went wrong before a broadcast. @type {{reason: string, cure: string} | null} */
   #trouble = null;
-  #asking = false;
+  /** Questions of the browser that are open. */
+  #asking = 0;
   #timer = 0;
 
   constructor() {
@@ -111,7 +112,7 @@ export class BeaconBroadcaster extends HTMLElement {
 
   /** @param {() => Promise<void>} act */
   async #try(act) {
-    this.#asking = true;
+    this.#asking += 1;
     this.#show();
     try {
       await act();
@@ -120,7 +121,7 @@ export class BeaconBroadcaster extends HTMLElement {
       const { reason, cure, message } = /** @type {any} */ (error);
       this.#trouble = { reason: reason ?? message, cure: cure ?? '' };
     }
-    this.#asking = false;
+    this.#asking -= 1;
     this.#show();
   }
 
@@ -130,7 +131,8 @@ export class BeaconBroadcaster extends HTMLElement {
       if (this.#live) this.stop();
       else this.start();
     });
-    for (const input of this.#sources()) input.addEventListener('change', () => this.choose(/** @type {SourceName} */ (input.value)));
+    // Buttons, for a person on the way to the last of them with the arrow keys is asked for no camera.
+    for (const button of this.#sources()) button.addEventListener('click', () => this.choose(/** @type {SourceName} */ (button.value)));
     this.#at('microphone').addEventListener('click', () => this.#try(() => this.#capture.setMicrophone(!this.#capture.microphone)));
     this.#at('quality').addEventListener('change', () => {
       const { value } = this.#at('quality');
@@ -140,21 +142,21 @@ export class BeaconBroadcaster extends HTMLElement {
     });
   }
 
-  /** @returns {HTMLInputElement[]} */
+  /** @returns {HTMLButtonElement[]} */
   #sources() {
-    return /** @type {HTMLInputElement[]} */ ([...this.#root.querySelectorAll('input[type=radio]')]);
+    return /** @type {HTMLButtonElement[]} */ ([...this.#root.querySelectorAll('button[name=source]')]);
   }
 
   #show() {
     const live = this.#live, { source, microphone, remark } = this.#capture;
-    for (const input of this.#sources()) input.checked = input.value === source;
+    for (const button of this.#sources()) button.setAttribute('aria-pressed', String(button.value === source));
     this.#at('naming').hidden = this.hasAttribute('name');
     this.#at('name').disabled = live || this.hasAttribute('name');
     this.#put('microphone', microphone ? 'Microphone is on' : 'Microphone is off');
     this.#at('microphone').setAttribute('aria-pressed', String(microphone));
     this.#put('go', live ? 'End the broadcast' : 'Go live');
     this.#at('go').classList.toggle('end', live);
-    this.#at('go').disabled = this.#asking && !live;
+    this.#at('go').disabled = this.#asking > 0 && !live;
     this.#notice(source);
     const warning = [live || source ? this.#trouble && `${this.#trouble.reason} ${this.#trouble.cure}` : '', live ? this.state?.remark : remark];
     this.#put('remark', warning.filter(Boolean).join(' '));

@@ -31,20 +31,27 @@ export class Capture {
   /** @type {((message: any, transfer?: any[]) => void) | null} */
   #post = null;
   #stop = () => {};
+  /** Counts what was asked for: an answer to something else comes too late. */
   #wanted = 0;
+  #voiceWanted = 0;
   #height = 720;
+  /** What is gone, in words. */
+  #gone = { picture: '', voice: '' };
 
   /** @type {import('./broadcast.js').SourceName | null} */
   source = null;
   /** The microphone is on. */
   microphone = false;
-  /** What went wrong with what is on, in words; empty while all is well. */
-  remark = '';
-
   /** @param {{preview?: HTMLVideoElement, changed?: () => void}} [options] */
   constructor({ preview, changed = () => {} } = {}) {
     this.#preview = preview;
     this.#changed = changed;
+  }
+
+  /** What went wrong with what is on, in words; empty while all is well. */
+  get remark() {
+    const held = this.#mixer?.held ? 'The browser holds back all sound until this page is touched: press anywhere in it.' : '';
+    return [this.#gone.picture, this.#gone.voice, held].filter(Boolean).join(' ');
   }
 
   /**
@@ -58,12 +65,13 @@ export class Capture {
     if (wanted !== this.#wanted) return stop(stream);
     this.#stop();
     stop(this.#picture);
-    Object.assign(this, { source, remark: '' });
+    this.source = source;
+    this.#gone.picture = '';
     this.#picture = stream;
     this.#height = height;
     stream?.getVideoTracks()[0]?.addEventListener('ended', () => {
       if (stream !== this.#picture) return;
-      this.remark = source === 'screen' ? 'The screen is shared no more; viewers see its last picture. Choose a source.'
+      this.#gone.picture = source === 'screen' ? 'The screen is shared no more; viewers see its last picture. Choose a source.'
         : 'The camera is gone; viewers see its last picture. Choose a source.';
       this.#changed();
     });
@@ -83,17 +91,32 @@ export class Capture {
 
   /** @param {boolean} on */
   async setMicrophone(on) {
-    if (on && !this.#voice) this.#voice = await media(() => navigator.mediaDevices.getUserMedia({ audio: true }), 'microphone');
-    this.microphone = on;
+    const wanted = ++this.#voiceWanted;
+    const voice = on ? this.#voice ?? await media(() => navigator.mediaDevices.getUserMedia({ audio: true }), 'microphone') : null;
+    if (wanted !== this.#voiceWanted) return void (voice === this.#voice || stop(voice));
     // The light at the microphone goes out.
-    if (!on) this.#voice = stop(this.#voice);
+    if (voice !== this.#voice) stop(this.#voice);
+    this.#voice = voice;
+    this.#gone.voice = '';
+    voice?.getAudioTracks()[0]?.addEventListener('ended', () => this.#fallSilent(voice), { once: true });
+    this.microphone = on;
     this.#mixer?.speak(this.#voice);
+    this.#changed();
+  }
+
+  /** @param {MediaStream} voice   that has ended by itself */
+  #fallSilent(voice) {
+    if (voice !== this.#voice) return;
+    this.#voice = null;
+    this.microphone = false;
+    this.#gone.voice = 'The microphone is gone; connect it and turn it on again.';
+    this.#mixer?.speak(null);
     this.#changed();
   }
 
   /** Hands everything to the engine's worker, from now on. @param {(message: any, transfer?: any[]) => void} post */
   async feed(post) {
-    this.#mixer ??= await Mixer.start();
+    this.#mixer ??= await Mixer.start(() => this.#changed());
     this.#post = post;
     const { port1, port2 } = new MessageChannel();
     this.#mixer.tap(port1);
@@ -114,11 +137,14 @@ export class Capture {
 
   close() {
     this.#wanted += 1;
+    this.#voiceWanted += 1;
     this.rest();
     this.#stop();
     this.#picture = stop(this.#picture);
     this.#voice = stop(this.#voice);
     this.source = null;
+    this.microphone = false;
+    this.#gone = { picture: '', voice: '' };
     if (this.#preview) this.#preview.srcObject = null;
   }
 
@@ -237,16 +263,23 @@ class Mixer {
   /** @type {{node: AudioNode, end: () => void} | null} */
   #other = null;
 
-  static async start() {
+  /** Ends the wait for a touch. */
+  #touched = new AbortController();
+
+  /** @param {() => void} changed   it is heard, or held back */
+  static async start(changed) {
     const context = new AudioContext({ sampleRate: RATE, latencyHint: 'interactive' });
     await context.audioWorklet.addModule(new URL('./tap.js', import.meta.url));
     // Without a touch of the page it waits; the picture does not.
     context.resume().catch(() => {});
-    return new Mixer(context);
+    return new Mixer(context, changed);
   }
 
-  constructor(context) {
+  constructor(context, changed) {
     this.#context = context;
+    context.onstatechange = changed;
+    const { signal } = this.#touched;
+    for (const touch of ['pointerup', 'keydown']) addEventListener(touch, () => context.resume().catch(() => {}), { signal, capture: true });
     this.#out = new AudioWorkletNode(context, 'beacon-tap', {
       numberOfInputs: 1, numberOfOutputs: 1, channelCount: 2, channelCountMode: 'explicit', channelInterpretation: 'speakers',
     });
@@ -297,7 +330,12 @@ class Mixer {
     };
   }
 
+  /** The browser waits for a person. */
+  get held() { return this.#context.state === 'suspended'; }
+
   close() {
+    this.#touched.abort();
+    this.#context.onstatechange = null;
     this.#context.close().catch(() => {});
   }
 }

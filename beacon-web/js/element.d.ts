@@ -17,15 +17,18 @@ export class BeaconPlayer extends HTMLElement {
   readonly state: State | null;
   play(): void;
   pause(): void;
+  addEventListener<K extends keyof PlayerEvents>(name: K, listener: (event: PlayerEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof HTMLElementEventMap>(name: K, listener: (event: HTMLElementEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+}
+
+export interface PlayerEvents {
+  statechange: CustomEvent<State>;
+  stats: CustomEvent<Stats>;
+  peerevent: CustomEvent<PeerEvent>;
 }
 
 declare global {
   interface HTMLElementTagNameMap {
     'beacon-player': BeaconPlayer;
-  }
-  interface HTMLElementEventMap {
-    statechange: CustomEvent<State>;
-    stats: CustomEvent<Stats>;
-    peerevent: CustomEvent<PeerEvent>;
   }
 }

@@ -13,7 +13,9 @@ const CALM_MS = 3000;
 /** The track of the sound, and of the smaller picture. */
 const SOUND = 1, SMALL = 2;
 /** Objects that wait until it is known what all encoders make, at most. */
-const HELD_MAX = 64;
+const HELD_MAX = 128;
+/** The first announcement waits for sound so long, in milliseconds; sound that comes later is announced then. */
+const SOUND_WAIT_MS = 1000;
 /** From keyframe to keyframe, in microseconds: where viewers join, and go on after a loss. */
 const GROUP_US = { 'live': 2_000_000, 'low-latency': 500_000, 'ephemeral': 500_000 };
 /** Bits per second. */
@@ -56,6 +58,9 @@ export class Studio {
   #held = [];
   /** @type {AudioEncoder | null} */
   #sound = null;
+  /** Its encoder gives packets: a track without any would hold up the picture of whoever plays both. */
+  #heard = false;
+  #soundBy = Infinity;
   /** Of the pictures that the encoder is set to, width / height. */
   #shape = 0;
   /** The last keyframe, as a pts; and one is wanted before its time. */
@@ -264,8 +269,10 @@ export class Studio {
   /** Says what there is, once every encoder has said what it makes; then what waited for that goes out. */
   #release() {
     if (this.#rungs.some(rung => !rung.track)) return;
+    this.#soundBy = Math.min(this.#soundBy, performance.now() + SOUND_WAIT_MS);
+    if (!this.#peer && !this.#heard && performance.now() < this.#soundBy) return;
     const sound = { id: SOUND, kind: 'audio', codec: 'opus', rate: 48_000, channels: 2, bitrate: SOUND_BITS, name: '' };
-    const tracks = [...this.#rungs.map(rung => rung.track), sound];
+    const tracks = [...this.#rungs.map(rung => rung.track), ...this.#heard ? [sound] : []];
     const told = JSON.stringify(tracks.map(track => ({ ...track, config: track.config && [...track.config] })));
     if (told !== this.#announced) {
       this.#announced = told;
@@ -286,6 +293,7 @@ export class Studio {
   }
 
   #give(object) {
+    if (object.track === SOUND && !this.#heard) return;
     if (this.#peer?.write(object)) return;
     this.#counts.refused += 1;
     if (object.track !== SOUND) this.#wanted = true;
@@ -320,9 +328,16 @@ export class Studio {
         const data = new Uint8Array(chunk.byteLength);
         chunk.copyTo(data);
         const pts = Math.max(0, chunk.timestamp), duration = chunk.duration ?? 20_000;
+        this.#heard = true;
         this.#write({ track: SOUND, pts, duration, captured: Math.round(this.#start + pts), keyframe: true, data });
       },
-      error: error => this.#tell({ type: 'mute', reason: `The sound encoder failed: ${error.message}.` }),
+      error: error => {
+        // What is broadcast from now on has no sound.
+        this.#heard = false;
+        this.#soundBy = 0;
+        this.#release();
+        this.#tell({ type: 'mute', reason: `The sound encoder failed: ${error.message}. Viewers hear nothing; start again for sound.` });
+      },
     });
     encoder.configure({ codec: 'opus', sampleRate, numberOfChannels: 2, bitrate: SOUND_BITS });
     return encoder;

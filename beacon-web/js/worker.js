@@ -11,7 +11,7 @@
 //      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'list', listing}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
 // Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
 //      with `buffers` also {type: 'source', handle} and what else Buffers says; with `decode` what Screen says, and stats with
-//      `shown`; with `broadcast` {type: 'refused' | 'mute'} of the encoder, and stats with `encoder`
+//      `shown`; with `broadcast` {type: 'refused' | 'mute'} of the encoder, {type: 'unlisted', reason}, and stats with `encoder`
 import init, { WebPeer } from './beacon.js';
 import { Screen } from './decode.js';
 import { Buffers } from './mse.js';
@@ -77,7 +77,12 @@ async function take(message) {
       peer?.choose(message.choice);
       break;
     case 'list':
-      peer?.list(message.listing);
+      // Words too long for a list end no broadcast.
+      try {
+        peer?.list(message.listing);
+      } catch (error) {
+        self.postMessage({ type: 'unlisted', reason: String(error?.message ?? error) });
+      }
       break;
     case 'stats':
       self.postMessage({ type: 'stats', id: message.id, stats: peer?.stats(), encoder: studio?.counts(), shown: screen?.counts() });

@@ -12,7 +12,7 @@ Usage: cargo xtask web [--tests]
 
 Builds beacon-web for browsers into beacon-web/dist: beacon.js, beacon_bg.wasm and beacon.d.ts, which are generated, the
 same of the laboratory in pages (lab.js and so on; the page /debug alone loads it), the files of beacon-web/js, and those of beacon-web/pages in a folder of their own. 'beacon-signal --pages beacon-web/dist' serves
-it. Installs nothing but the Rust target wasm32-unknown-unknown. Where npm is, it fetches what the dashboard draws with into
+it, and 'npm pack' there makes a package of all but pages and laboratory. Installs nothing but the Rust target wasm32-unknown-unknown. Where npm is, it fetches what the dashboard draws with into
 beacon-web/charts; elsewhere the dashboard shows tables. Prints the size of the WebAssembly.
 
   --tests   builds quickly, with what the tests in Chromium need, into web-tests of the target folder
@@ -101,6 +101,11 @@ fn build(build: &Build<'_>) -> Result<String, String> {
         lines.push(output(&mut bindgen)?.trim().to_owned());
     }
     copy(&root().join("beacon-web/js"), build.folder)?;
+    for file in ["beacon-web/README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        let (from, to) =
+            (root().join(file), build.folder.join(file.trim_start_matches("beacon-web/")));
+        fs::copy(from, &to).map_err(|error| cannot_write(&to, &error))?;
+    }
     copy(&root().join("beacon-web/pages"), &build.folder.join("pages"))?;
     if let Err(cause) = charts::into(&build.folder.join("pages/charts")) {
         // The tests look at the charts.

@@ -126,6 +126,7 @@ pub(crate) fn screenshots() -> PathBuf {
 }
 
 /// The target folder: a test lies in deps/ of a profile's folder of it.
-fn target() -> PathBuf {
+#[allow(dead_code)]
+pub(crate) fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
