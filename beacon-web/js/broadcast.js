@@ -166,7 +166,7 @@ class Broadcast {
         this.#mute = data.reason;
         break;
       case 'unlisted':
-        this.#unlisted = `Lists do not show it as you wish: ${sentence(data.reason)}`;
+        this.#unlisted = `Lists do not show it as you wish: ${sentence(data.reason.replace(/^listing: /, ''))}`;
         break;
       case 'refused': return this.#refuse(new CaptureError(sentence(data.reason), data.cure));
       case 'failed': return this.#refuse(new CaptureError(sentence(data.reason), 'Put that right, or reload the page, and start again.'));

@@ -130,6 +130,44 @@ fn hidden_tabs_go_on_broadcasting_and_passing_on() {
 }
 
 #[derive(Debug, Deserialize)]
+struct Microphones {
+    /// How many are open, and whether it is on.
+    #[serde(rename = "afterClose")]
+    after_close: (u32, bool),
+    #[serde(rename = "afterTwo")]
+    after_two: (u32, bool),
+    /// Whether it is on, and the remark.
+    gone: (bool, String),
+}
+
+#[derive(Debug, Deserialize)]
+struct Sound {
+    mute: Look,
+    heard: Look,
+    live: State,
+    remark: String,
+    microphone: Microphones,
+    errors: Vec<String>,
+}
+
+/// A track without a packet would hold up the picture of whoever plays both.
+#[test]
+fn sound_that_the_browser_holds_back_holds_up_no_picture() {
+    let seen: Sound = Stage::set().play("broadcast.mjs", &["sound"]).finish();
+    println!("{seen:#?}");
+    assert_eq!(seen.errors, Vec::<String>::new());
+    assert_eq!((seen.mute.codecs.len(), seen.mute.audio), (1, 0));
+    assert!(seen.mute.frames >= 30 && seen.heard.frames > 0);
+    assert!(seen.heard.codecs.len() == 2 && seen.heard.audio > 0, "{:?}", seen.heard);
+    assert_eq!(seen.live.name, "live", "words too long for a list end no broadcast");
+    assert!(seen.remark.contains("Lists do not show it"), "{}", seen.remark);
+    let Microphones { after_close, after_two, gone } = seen.microphone;
+    assert_eq!(after_close, (0, false), "allowed when nobody waits for it any more");
+    assert_eq!(after_two, (1, true));
+    assert!(!gone.0 && gone.1.contains("microphone is gone"), "{gone:?}");
+}
+
+#[derive(Debug, Deserialize)]
 struct Played {
     played: Vec<Look>,
     errors: Vec<String>,

@@ -110,8 +110,69 @@ async function readme() {
   return { played, errors };
 }
 
+/** A page whose sound the browser holds back until it is touched, and what else may go wrong while it is live. */
+async function sound() {
+  const caster = await open('/broadcast?name=test&quality=360p');
+  await caster.evaluate(() => {
+    // As Chromium does without the switch that these tests start it with.
+    const Real = AudioContext;
+    window.AudioContext = class extends Real {
+      constructor(options) {
+        super(options);
+        super.suspend();
+      }
+
+      resume() {
+        return window.touched ? super.resume() : Promise.resolve();
+      }
+    };
+  });
+  await caster.getByText('Test picture').click();
+  await caster.getByRole('button', { name: 'Go live' }).click();
+  await named(caster, 'live');
+  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state.remark.includes('holds back'));
+  const viewer = await playing(await open('/watch?name=test'));
+  await goesOn(viewer, 30);
+  const mute = await look(viewer);
+  await caster.evaluate(() => { window.touched = true; });
+  await caster.mouse.click(2, 2);
+  await viewer.waitForFunction(() => document.querySelector('beacon-player').watch.tracks.length === 2);
+  await goesOn(viewer, 60);
+  const heard = await look(viewer);
+  await caster.waitForFunction(() => !document.querySelector('beacon-broadcaster').state.remark);
+
+  await caster.evaluate(() => document.querySelector('beacon-broadcaster').broadcast.list({ title: 'x'.repeat(200) }));
+  await caster.waitForFunction(() => document.querySelector('beacon-broadcaster').state.remark);
+  return { mute, heard, live: await state(caster), remark: (await state(caster)).remark, microphone: await caster.evaluate(microphones), errors };
+}
+
+/** In a page: what became of microphones that came too late, twice, or went. */
+async function microphones() {
+  const { Capture } = await import('/broadcast.js');
+  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices), given = [];
+  navigator.mediaDevices.getUserMedia = async wanted => {
+    const stream = await real(wanted);
+    await new Promise(done => setTimeout(done, 300));
+    given.push(stream.getAudioTracks()[0]);
+    return stream;
+  };
+  const open = () => given.filter(track => track.readyState === 'live').length;
+  const closed = new Capture(), late = closed.setMicrophone(true);
+  closed.close();
+  await late;
+  const afterClose = [open(), closed.microphone];
+  const twice = new Capture();
+  await Promise.all([twice.setMicrophone(true), twice.setMicrophone(true)]);
+  const afterTwo = [open(), twice.microphone];
+  given.find(track => track.readyState === 'live').dispatchEvent(new Event('ended'));
+  const gone = [twice.microphone, twice.remark];
+  return { afterClose, afterTwo, gone };
+}
+
+const plays = { readme, sound };
+
 try {
-  console.log(JSON.stringify(what === 'readme' ? await readme() : await scenes(what)));
+  console.log(JSON.stringify(await (plays[what] ?? (() => scenes(what)))()));
 } finally {
   await browser.close();
 }
