@@ -18,12 +18,10 @@ struct Project(tempfile::TempDir);
 impl Project {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let packed = run(
-            Command::new("npm")
-                .args(["pack", "--silent", "--pack-destination"])
-                .arg(folder.path())
-                .current_dir(target().join("web-tests")),
-        );
+        let packed = run(Command::new("npm")
+            .args(["pack", "--silent", "--pack-destination"])
+            .arg(folder.path())
+            .current_dir(target().join("web-tests")));
         fs::write(folder.path().join("package.json"), r#"{ "private": true, "type": "module" }"#)
             .unwrap();
         run(Command::new("npm")
