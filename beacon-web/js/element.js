@@ -11,10 +11,11 @@ const AGREED = 'beacon-consent', GIVE = 'beacon-give';
 /** The tallest picture that saves data: the smallest there is, whatever it is. */
 const SAVER_HEIGHT = 1;
 
-/** Storage may be forbidden; then every visit is the first. */
+/** Where storage is forbidden, as for pages in frames of other sites, it is kept for as long as the page is. */
 const kept = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(key, value); } catch { /* forgotten at the next visit */ } },
+  here: new Map(),
+  get(key) { try { return this.here.get(key) ?? localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { this.here.set(key, value); } },
 };
 
 export class BeaconPlayer extends HTMLElement {
