@@ -318,7 +318,13 @@ export class BeaconPlayer extends HTMLElement {
   #listenToMenu() {
     const menu = this.#at('menu');
     menu.addEventListener('change', event => this.#chosen(event.target));
-    menu.addEventListener('close', () => this.#at('give').setAttribute('aria-expanded', 'false'));
+    menu.addEventListener('close', () => this.#at('give').setAttribute('aria-expanded', String(menu.open)));
+    // A phone is turned, a window made smaller.
+    new ResizeObserver(() => {
+      if (!menu.open || menu.matches(':modal') === this.#narrow) return;
+      this.#menu(false);
+      this.#menu(true);
+    }).observe(this);
     // What is beside its sheet closes it, and so does the key that leaves it.
     menu.addEventListener('click', ({ target }) => target === menu && this.#menu(false));
     menu.addEventListener('focusout', ({ relatedTarget: to }) => to && to !== this.#at('give') && !menu.contains(to) && this.#menu(false));
@@ -361,14 +367,16 @@ export class BeaconPlayer extends HTMLElement {
     } catch { /* as above */ }
   }
 
+  get #narrow() { return this.clientWidth <= NARROW; }
+
   #menu(open) {
     const menu = this.#at('menu');
     if (open === menu.open) return;
     // It gives the keys back to what had them.
     if (!open) return menu.close();
     this.#at('give').setAttribute('aria-expanded', 'true');
-    if (this.clientWidth > NARROW) menu.show();
-    else menu.showModal();
+    if (this.#narrow) menu.showModal();
+    else menu.show();
     this.#showMenu();
     this.#inputs().find(input => input.checked)?.focus();
   }

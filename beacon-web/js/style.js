@@ -17,6 +17,7 @@ button { font: inherit; color: inherit; cursor: pointer; touch-action: manipulat
   gap: 4px; padding: 16px 20px; text-align: center; }
 .notice { background: rgb(8 10 12 / .62); pointer-events: none; }
 .notice p { margin: 0; max-width: 36em; text-wrap: balance; }
+#stage:has(#controls:not([hidden])) .notice { padding-bottom: 56px; }
 .notice button { pointer-events: auto; margin-top: 12px; }
 #headline { font-size: 1.1rem; font-weight: 600; }
 #reason, #cure { color: #cdd2d5; font-size: .93rem; }
@@ -72,6 +73,7 @@ svg { display: block; width: 24px; height: 24px; fill: currentColor; }
 
 /* Phones have keys of their own for it; elsewhere it goes where there is no room at all. */
 @container (max-width: 480px) { @media (pointer: coarse) { #volume { display: none; } } }
+@container (max-width: 420px) { @media (pointer: fine) { #peers { visibility: hidden; } } }
 @container (max-width: 360px) { #volume { display: none; } }
 @container (min-width: 640px) {
   #menu { width: 580px; }

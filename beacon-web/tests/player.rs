@@ -94,6 +94,8 @@ fn keys_work_at_once_and_follow_the_eye() {
 
 #[derive(Debug, Deserialize)]
 struct Again {
+    /// What the menu says on a metered connection.
+    sparing: String,
     changed: Look,
     blocked: Look,
     pressed: Look,
@@ -110,7 +112,8 @@ fn played_on(look: &Look) -> bool {
 
 #[test]
 fn it_goes_on_through_changes_and_comes_back() {
-    let Again { changed, blocked, pressed } = play("again");
+    let Again { sparing, changed, blocked, pressed } = play("again");
+    assert!(sparing.contains("Nothing is passed on now"), "{sparing}");
     assert_eq!((changed.state.as_str(), changed.upload.as_str()), ("playing", "800"));
     assert!(played_on(&changed), "another limit connects nothing anew: {changed:?}");
     assert_eq!((blocked.state.as_str(), blocked.paused), ("paused", true));

@@ -139,7 +139,16 @@ const shows = {
 
   async again() {
     await broadcast();
-    const page = await playing(await open('/watch?name=test', listen));
+    const page = await playing(await open('/watch?name=test', async page => {
+      await listen(page);
+      await page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: new EventTarget() }));
+    }));
+    // Somebody leaves the house.
+    await page.evaluate(() => Object.assign(navigator.connection, { type: 'cellular' }).dispatchEvent(new Event('change')));
+    await page.waitForFunction(() => document.querySelector('beacon-player').watch.sparing);
+    await menu(page).click();
+    const sparing = await dialog(page).innerText();
+    await page.keyboard.press('Escape');
     await page.evaluate(() => document.querySelector('beacon-player').setAttribute('upload', '800'));
     await page.waitForFunction(() => document.querySelector('beacon-player').watch.upload === 800);
     await playing(page);
@@ -168,7 +177,7 @@ const shows = {
     await pictures(bare, folder, 'press-play');
     await bare.getByRole('button', { name: 'Play' }).click();
     await playing(bare);
-    return { changed, blocked, pressed: await look(bare) };
+    return { sparing, changed, blocked, pressed: await look(bare) };
   },
 
   async refused() {
