@@ -62,7 +62,7 @@ export class Buffers {
     this.#say = say;
   }
 
-  /** Takes what the engine says; what is no media is passed over. @param {any} message */
+  /** Takes what the engine says; what is no media is passed over. Where fragments tell no duration, no track is left out. @param {any} message */
   take(message) {
     switch (message.type) {
       case 'tracks': return this.#choose(message.tracks);
@@ -169,7 +169,7 @@ export class Buffers {
     this.#say({ type: 'broken', reason });
   }
 
-  #fragment({ track, init, data, keyframe, duration }) {
+  #fragment({ track, init, data, keyframe, duration = 0 }) {
     const feed = this.#feeds.get(track);
     if (!feed) return;
     if (init) feed.init = init;

@@ -14,7 +14,7 @@ const NEEDS = {
 };
 const HERE = new URL('.', import.meta.url).href;
 let lacking = '';
-document.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => {
+globalThis.document?.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => {
   if (['wasm-eval', 'blob'].includes(blockedURI) || blockedURI.startsWith(HERE)) lacking = NEEDS[effectiveDirective] ?? lacking;
 });
 
