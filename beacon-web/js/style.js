@@ -13,10 +13,11 @@ style.replaceSync(`
 video { display: block; width: 100%; height: 100%; object-fit: contain; }
 button { font: inherit; color: inherit; cursor: pointer; touch-action: manipulation; }
 :focus-visible { outline: 2px solid #fff; outline-offset: -3px; border-radius: 8px; box-shadow: 0 0 0 4px rgb(0 0 0 / .6); }
-.notice, .ask { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center;
-  gap: 4px; padding: 16px 20px; text-align: center; }
+.notice, .ask { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: safe center;
+  gap: 4px; padding: 16px 20px; overflow: auto; text-align: center; }
 .notice { background: rgb(8 10 12 / .62); pointer-events: none; }
 .notice p { margin: 0; max-width: 36em; text-wrap: balance; }
+#stage[data-state="refused"] .notice { pointer-events: auto; }
 #stage:has(#controls:not([hidden])) .notice { padding-bottom: 56px; }
 .notice button { pointer-events: auto; margin-top: 12px; }
 #headline { font-size: 1.1rem; font-weight: 600; }
@@ -26,7 +27,7 @@ button { font: inherit; color: inherit; cursor: pointer; touch-action: manipulat
 @keyframes turn { to { transform: rotate(1turn); } }
 .pill { min-height: 44px; padding: 0 20px; border: 0; border-radius: 99px; background: #fff; color: #14181a; font-weight: 600; }
 .pill.quiet { background: rgb(255 255 255 / .14); color: #fff; }
-.ask { background: rgb(8 10 12 / .8); gap: 14px; overflow: auto; }
+.ask { background: rgb(8 10 12 / .8); gap: 14px; }
 .ask p { margin: 0; max-width: 34em; text-wrap: pretty; }
 .ask div { display: flex; flex-wrap: wrap; gap: 10px; justify-content: center; }
 #big { display: grid; place-items: center; width: 76px; height: 76px; border: 0; border-radius: 50%; background: #fff; color: #14181a; }

@@ -288,6 +288,7 @@ const shows = {
     const plays = await look(page);
     const without = await open('/watch?name=test', no(['VideoDecoder']));
     const refused = await state(without, 'refused');
+    await pictures(without, folder, 'other-codec');
     return { plays, refused };
   },
 };
