@@ -14,12 +14,14 @@ const DELAY_MAX = 1500;
 const SHRINK = 40, SKIP = 400;
 /** How far two clocks may run apart, in milliseconds per millisecond. */
 const DRIFT = 1e-4;
-/** Pictures in the decoder and decoded pictures that wait, at most. */
-const DECODING_MAX = 40, WAITING_MAX = 30;
+/** Pictures in the decoder and decoded pictures that wait, at most: DELAY_MAX of 30 per second, and some. */
+const DECODING_MAX = 40, WAITING_MAX = 50;
 /** Objects that wait for an answer about codecs, at most. */
 const HELD_MAX = 600;
 /** A picture that is this late when a newer one is there is left out. */
 const EARLY = 4;
+/** A sound decoder that fails so often without a sound in between is given up. */
+const DEAF_MAX = 5;
 /** Nothing to show for so long is a stall. */
 const STARVED_MS = 700;
 const TICK_MS = 100;
@@ -75,6 +77,9 @@ export class Screen {
   #pictures = null;
   /** @type {AudioDecoder | null} */
   #sound = null;
+  #deaf = 0;
+  /** What cannot be decoded, in words. */
+  #without = '';
   /** Nothing can be decoded before the next keyframe. */
   #broken = true;
   /** @type {VideoFrame[]} */
@@ -109,6 +114,8 @@ export class Screen {
 
   /** Takes what the engine says; what is no media is passed over. @param {any} message */
   take(message) {
+    // After the end nothing is missed.
+    if (message.type === 'end') clearInterval(this.#tick);
     if (message.type !== 'tracks' && message.type !== 'object') return;
     if (message.type === 'object') this.#came(message.pts / 1000);
     if (!this.#held) return this.#take(message);
@@ -164,11 +171,16 @@ export class Screen {
     const of = kind => usable.find(track => track.kind === kind) ?? null;
     const [video, audio] = [of('video'), of('audio')];
     if (!video) return this.#say({ type: 'unplayable', reason: problems.join(' ') || 'There is no picture.' });
-    this.#say({ type: 'chosen', tracks: [video, audio].filter(Boolean), remark: problems.join(' ') });
+    this.#without = problems.join(' ');
     const other = !same(video, this.#video) || !same(audio, this.#audio);
     this.#audio = audio;
     this.#video = video;
+    this.#chosen();
     if (other) this.#open();
+  }
+
+  #chosen() {
+    this.#say({ type: 'chosen', tracks: [this.#video, this.#audio].filter(Boolean), remark: this.#without });
   }
 
   /** Sets the decoders to the tracks. What is in them comes out first. */
@@ -182,9 +194,26 @@ export class Screen {
     }
     this.#pictures.configure(configuration(this.#video));
     this.#broken = true;
+    this.#deaf = 0;
+    this.#listen();
+  }
+
+  /** Sets the decoder of the sound; one that gives up is replaced, for every packet is a beginning. */
+  #listen() {
     if (!this.#audio || !this.#speaker) return;
-    if (this.#sound?.state !== 'configured')
-      this.#sound = new AudioDecoder({ output: data => this.#heard(data), error: () => { this.#sound = null; } });
+    if (this.#sound?.state !== 'configured') {
+      const sound = new AudioDecoder({
+        output: data => this.#heard(data),
+        error: error => {
+          if (sound !== this.#sound) return;
+          if (++this.#deaf < DEAF_MAX) return this.#listen();
+          this.#without = `The sound cannot be decoded: ${error.message}`;
+          this.#sound = this.#audio = null;
+          this.#chosen();
+        },
+      });
+      this.#sound = sound;
+    }
     this.#sound.configure(configuration(this.#audio));
   }
 
@@ -209,8 +238,19 @@ export class Screen {
   /** @param {VideoFrame} frame */
   #decoded(frame) {
     this.#waiting.push(frame);
-    if (this.#waiting.length > WAITING_MAX) this.#leave();
+    // Early rather than never.
+    if (this.#waiting.length > WAITING_MAX) this.#next();
     this.#plan();
+  }
+
+  /** Shows the first that waits. */
+  #next() {
+    const frame = this.#waiting.shift();
+    if (!frame) return;
+    this.#show(frame);
+    this.#counts.frames += 1;
+    this.#shownAt = wall();
+    if (this.#starved || this.#counts.frames === 1) this.#tell(false);
   }
 
   #leave() {
@@ -229,13 +269,7 @@ export class Screen {
     const now = wall() + EARLY, due = frame => this.#pace.due(frame.timestamp / 1000) <= now;
     while (this.#waiting.length > 1 && due(this.#waiting[1])) this.#leave();
     const [frame] = this.#waiting;
-    if (frame && due(frame)) {
-      this.#waiting.shift();
-      this.#show(frame);
-      this.#counts.frames += 1;
-      this.#shownAt = now;
-      if (this.#starved || this.#counts.frames === 1) this.#tell(false);
-    }
+    if (frame && due(frame)) this.#next();
     this.#plan();
   }
 
@@ -253,6 +287,7 @@ export class Screen {
 
   /** @param {AudioData} data */
   #heard(data) {
+    this.#deaf = 0;
     const { numberOfFrames: length, numberOfChannels: channels, sampleRate: rate } = data;
     const samples = [0, Math.min(1, channels - 1)].map(planeIndex => {
       const plane = new Float32Array(length);

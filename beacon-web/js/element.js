@@ -6,15 +6,18 @@ import { CHOICES, VIEW, icon, radios } from './view.js';
 
 /** The controls fade after so long without a touch. */
 const FADE_MS = 3000;
+/** A player this narrow has no room for the menu: it lies over the page. */
+const NARROW = 480;
 /** What a person chose, kept by the browser. */
 const AGREED = 'beacon-consent', GIVE = 'beacon-give';
 /** The tallest picture that saves data: the smallest there is, whatever it is. */
 const SAVER_HEIGHT = 1;
 
-/** Storage may be forbidden; then every visit is the first. */
+/** Where storage is forbidden, as for pages in frames of other sites, it is kept for as long as the page is. */
 const kept = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(key, value); } catch { /* forgotten at the next visit */ } },
+  here: new Map(),
+  get(key) { try { return this.here.get(key) ?? localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { this.here.set(key, value); } },
 };
 
 export class BeaconPlayer extends HTMLElement {
@@ -31,6 +34,9 @@ export class BeaconPlayer extends HTMLElement {
   /** @type {'auto' | number} */
   #rendition = 'auto';
   #due = false;
+  /** A touch has brought the controls, and does nothing else. */
+  #woke = false;
+  #connected = new AbortController();
 
   constructor() {
     super();
@@ -45,10 +51,14 @@ export class BeaconPlayer extends HTMLElement {
   connectedCallback() {
     if (this.hasAttribute('muted')) this.#video.muted = true;
     this.#at('pip').hidden = !document.pictureInPictureEnabled;
+    this.#connected = new AbortController();
+    // A page that comes back as it was left has said goodbye to all.
+    addEventListener('pageshow', ({ persisted }) => persisted && this.#renew(), { signal: this.#connected.signal });
     this.#renew();
   }
 
   disconnectedCallback() {
+    this.#connected.abort();
     this.#close();
   }
 
@@ -56,6 +66,7 @@ export class BeaconPlayer extends HTMLElement {
     if (!this.isConnected || before === now) return;
     if (name === 'controls') this.#show();
     else if (name === 'muted') this.#video.muted = now !== null;
+    else if (name === 'upload') this.#settle();
     else this.#renew();
   }
 
@@ -104,8 +115,7 @@ export class BeaconPlayer extends HTMLElement {
     queueMicrotask(() => {
       this.#due = false;
       this.#close();
-      const stored = kept.get(GIVE) ?? '';
-      this.#give = CHOICES.some(({ value }) => value === stored) ? stored : this.upload === 'off' ? 'off' : 'auto';
+      this.#settle();
       if (this.isConnected && this.getAttribute('src')) this.#ask(this.hasAttribute('autoplay'));
       else this.#show();
     });
@@ -123,7 +133,12 @@ export class BeaconPlayer extends HTMLElement {
   #agree(give) {
     if (this.hasAttribute('consent')) kept.set(AGREED, 'yes');
     if (give) this.#choose(give);
-    this.#ask(true);
+    this.#press();
+  }
+
+  /** The one button of an overlay. */
+  #press() {
+    this.play();
     // The button that had it is gone; keys go on working.
     this.focus();
   }
@@ -147,7 +162,8 @@ export class BeaconPlayer extends HTMLElement {
     const watch = this.#watch;
     this.#watch = null;
     watch?.close();
-    for (const id of ['ask', 'start', 'menu']) this.#at(id).hidden = true;
+    for (const id of ['ask', 'start']) this.#at(id).hidden = true;
+    this.#menu(false);
   }
 
   #tell(name, detail) {
@@ -162,8 +178,14 @@ export class BeaconPlayer extends HTMLElement {
   }
 
   #choose(give) {
-    this.#give = give;
     kept.set(GIVE, give);
+    this.#settle();
+  }
+
+  /** What the person chose once goes before the attribute. */
+  #settle() {
+    const stored = kept.get(GIVE) ?? '';
+    this.#give = CHOICES.some(({ value }) => value === stored) ? stored : this.upload === 'off' ? 'off' : 'auto';
     const { upload, maxHeight } = this.#limits();
     this.#watch?.setUpload(upload, maxHeight);
     this.#show();
@@ -187,19 +209,22 @@ export class BeaconPlayer extends HTMLElement {
   #show() {
     const watch = this.#watch, state = watch?.state, video = this.#video;
     this.#at('controls').hidden = !watch || state?.name === 'refused' || !this.hasAttribute('controls');
-    this.#at('notice').hidden = !state?.headline;
+    const blocked = Boolean(watch?.blocked);
+    if (watch) this.#at('start').hidden = !blocked;
+    this.#at('notice').hidden = !state?.headline || blocked;
     this.#at('spinner').hidden = !state?.busy;
     this.#put('headline', state?.headline);
     this.#put('reason', state?.reason);
     this.#put('cure', state?.cure);
     this.#at('again').hidden = !['refused', 'ended'].includes(state?.name ?? '');
-    this.#at('unmute').hidden = !watch?.silenced;
+    this.#at('unmute').hidden = !watch?.silenced || blocked;
     this.#at('stage').dataset.state = state?.name ?? '';
 
     const ready = state?.name === 'playing' || state?.name === 'paused' || state?.name === 'buffering';
     const paused = video.paused || video.ended;
     this.#button('toggle', paused ? 'play' : 'pause', paused ? 'Play' : 'Pause');
-    this.#at('toggle').disabled = !ready;
+    // What is kept can be seen once more.
+    this.#at('toggle').disabled = !ready && !(state?.name === 'ended' && watch?.playback === 'mse' && watch.behind !== null);
     const live = Boolean(watch?.live);
     this.#at('live').classList.toggle('on', live);
     this.#at('live').disabled = !ready;
@@ -211,7 +236,7 @@ export class BeaconPlayer extends HTMLElement {
     if (Number(this.#at('volume').value) !== (video.muted ? 0 : video.volume)) this.#at('volume').value = video.muted ? 0 : video.volume;
     const full = document.fullscreenElement === this;
     this.#button('full', full ? 'narrow' : 'wide', full ? 'Leave full screen' : 'Full screen');
-    if (!this.#at('menu').hidden) this.#showMenu();
+    if (this.#at('menu').open) this.#showMenu();
   }
 
   #showMenu() {
@@ -220,7 +245,8 @@ export class BeaconPlayer extends HTMLElement {
     const chosen = { give: this.#give, profile, rendition: String(this.#rendition) };
     for (const input of this.#inputs()) input.checked = input.value === chosen[input.name];
     const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
-    this.#put('given', `So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. Another delay connects anew.`);
+    const now = this.#watch?.sparing && this.#give === 'auto' ? 'Nothing is passed on now: the connection is metered, or the battery low. ' : '';
+    this.#put('given', `${now}So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. Another delay connects anew.`);
   }
 
   /** The pictures there are, where there is a choice. */
@@ -265,26 +291,49 @@ export class BeaconPlayer extends HTMLElement {
     on('unmute', () => this.#mute());
     on('full', () => this.#full());
     on('pip', () => this.#pip());
-    on('give', () => this.#menu(this.#at('menu').hidden));
+    on('give', () => this.#menu(!this.#at('menu').open));
     on('again', () => this.#watch?.restart());
-    on('big', () => this.#agree(''));
+    on('big', () => this.#press());
     on('done', () => this.#menu(false));
     on('yes', () => this.#agree(''));
     on('alone', () => this.#agree('off'));
-    this.#at('menu').addEventListener('change', event => this.#chosen(event.target));
+    this.#listenToMenu();
     this.#at('volume').addEventListener('input', event => this.#volume(Number(event.target.value)));
     const stage = this.#at('stage');
+    // A touch brings the controls first. It is a click too, of which none but the touch itself knows that they were gone.
+    stage.addEventListener('pointerdown', ({ pointerType }) => { this.#woke = pointerType === 'touch' && stage.classList.contains('idle'); }, true);
+    for (const part of [this.#video, this.#at('controls')]) part.addEventListener('click', event => this.#wake(event), true);
     this.#video.addEventListener('click', () => {
-      if (!this.#at('menu').hidden) return this.#menu(false);
-      // A touch brings the controls first.
-      const idle = stage.classList.contains('idle') && matchMedia('(pointer: coarse)').matches;
-      if (this.hasAttribute('controls') && !idle) this.#toggle();
+      if (this.#at('menu').open) this.#menu(false);
+      else if (this.hasAttribute('controls')) this.#toggle();
     });
     this.#video.addEventListener('dblclick', () => this.hasAttribute('controls') && this.#full());
     this.#video.addEventListener('volumechange', () => this.#show());
-    stage.addEventListener('keydown', event => this.#key(event));
+    this.addEventListener('keydown', event => this.#key(event));
     for (const event of ['pointermove', 'pointerdown', 'focusin']) stage.addEventListener(event, () => this.#awake());
+    this.#video.addEventListener('play', () => this.#awake());
     this.addEventListener('fullscreenchange', () => this.#show());
+  }
+
+  #listenToMenu() {
+    const menu = this.#at('menu');
+    menu.addEventListener('change', event => this.#chosen(event.target));
+    menu.addEventListener('close', () => this.#at('give').setAttribute('aria-expanded', String(menu.open)));
+    // A phone is turned, a window made smaller.
+    new ResizeObserver(() => {
+      if (!menu.open || menu.matches(':modal') === this.#narrow) return;
+      this.#menu(false);
+      this.#menu(true);
+    }).observe(this);
+    // What is beside its sheet closes it, and so does the key that leaves it.
+    menu.addEventListener('click', ({ target }) => target === menu && this.#menu(false));
+    menu.addEventListener('focusout', ({ relatedTarget: to }) => to && to !== this.#at('give') && !menu.contains(to) && this.#menu(false));
+  }
+
+  /** @param {Event} click */
+  #wake(click) {
+    if (this.#woke) click.stopImmediatePropagation();
+    this.#woke = false;
   }
 
   #toggle() {
@@ -318,19 +367,24 @@ export class BeaconPlayer extends HTMLElement {
     } catch { /* as above */ }
   }
 
+  get #narrow() { return this.clientWidth <= NARROW; }
+
   #menu(open) {
-    this.#at('menu').hidden = !open;
-    this.#at('give').setAttribute('aria-expanded', String(open));
-    if (open) {
-      this.#showMenu();
-      this.#inputs().find(input => input.checked)?.focus();
-    } else this.#at('give').focus();
+    const menu = this.#at('menu');
+    if (open === menu.open) return;
+    // It gives the keys back to what had them.
+    if (!open) return menu.close();
+    this.#at('give').setAttribute('aria-expanded', 'true');
+    if (this.#narrow) menu.showModal();
+    else menu.show();
+    this.#showMenu();
+    this.#inputs().find(input => input.checked)?.focus();
   }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.hasAttribute('controls')) return;
-    const { key, target } = event;
-    if (key === 'Escape' && !this.#at('menu').hidden) return this.#menu(false);
+    const { key } = event, target = /** @type {Element} */ (event.composedPath()[0]);
+    if (key === 'Escape' && this.#at('menu').open) return this.#menu(false);
     // A focused control keeps the keys it has by itself.
     if (target.closest('input') || (key === ' ' && target.closest('button'))) return;
     const step = value => this.#volume((this.#video.muted ? 0 : this.#video.volume) + value);
@@ -348,7 +402,7 @@ export class BeaconPlayer extends HTMLElement {
     const stage = this.#at('stage');
     stage.classList.remove('idle');
     clearTimeout(this.#fade);
-    this.#fade = setTimeout(() => stage.classList.toggle('idle', !this.#video.paused && this.#at('menu').hidden), FADE_MS);
+    this.#fade = setTimeout(() => stage.classList.toggle('idle', !this.#video.paused && !this.#at('menu').open), FADE_MS);
   }
 }
 

@@ -5,15 +5,16 @@ export type Upload = 'auto' | 'off' | number;
 export interface WatchOptions {
   /** The broadcast: its name at the signaling server, or a ticket (`beacon1…`). */
   src: string;
-  /** The signaling server, `wss://…`; without it the server of the page, at `/ws`. */
+  /** The signaling server, `wss://…`; without it the one that a ticket names, or the server of the page, at `/ws`. */
   signal?: string;
   /** Where it is shown. Without it the page relays and shows nothing. */
   video?: HTMLVideoElement;
   /** 'auto' unless told. */
   upload?: Upload;
-  /** Seconds to stay behind the newest media, where it is to be more than what plays smoothly. */
+  /** Seconds to stay behind the newest media, where it is to be more than what plays smoothly. Frame by frame 1.5 at most. */
   latency?: number;
-  /** 'live' (unless told), 'low-latency' or 'ephemeral'. The last two play frame by frame (WebCodecs) where the browser can. */
+  /** 'live' (unless told), 'low-latency' or 'ephemeral'. The last two play frame by frame (WebCodecs) where the browser can; a
+   * broadcast that cannot be played the way of its profile is played the other way. */
   profile?: string;
   /** Peers it is connected with at most; 24 unless told. */
   maxLinks?: number;
@@ -102,12 +103,12 @@ export interface Events {
   stats: Stats;
   tracks: Track[];
   event: PeerEvent;
-  /** Something that is shown may differ: at most some ten times per second. */
+  /** Something that is shown may differ. Media that arrives is none of it. */
   change: undefined;
   close: undefined;
 }
 
-/** A running watch. It ends with the page, or with `close`. */
+/** A running watch. It ends with the page, also with one that the browser keeps for the way back, or with `close`. */
 export interface Watch {
   readonly state: State;
   readonly stats: Stats | null;
@@ -120,6 +121,8 @@ export interface Watch {
   /** What is left out though the rest plays, in words; empty when nothing is. */
   readonly remark: string;
   readonly upload: Upload;
+  /** With `upload: 'auto'` nothing is passed on now: the connection is metered, or the battery low. */
+  readonly sparing: boolean;
   readonly profile: string;
   /** How it is played; null where nothing is. */
   readonly playback: 'mse' | 'webcodecs' | null;
@@ -131,6 +134,8 @@ export interface Watch {
   readonly stalls: number;
   /** It plays at the live edge. */
   readonly live: boolean;
+  /** The browser starts no video before a person has pressed something: `play` is to be called then. */
+  readonly blocked: boolean;
   /** The sound is off because the browser allows none before a person has touched the page. */
   readonly silenced: boolean;
   /** Calls `listener` until the returned function is called. */
@@ -161,7 +166,7 @@ export interface Support {
   missing: string[];
 }
 
-/** Watches a broadcast, and relays it. Never throws: what goes wrong is a state of its own. */
+/** Watches a broadcast, and relays it. Never throws: what goes wrong is a state of its own, told after this has returned. */
 export function watch(options: WatchOptions): Watch;
 /** What this browser can do; starts nothing. */
 export function support(): Support;

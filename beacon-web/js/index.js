@@ -1,10 +1,10 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
 import { LivePlayer, decodable, decodes } from './live.js';
 import { Buffers, place, playable } from './mse.js';
-import { Peer, engine, sentence, signalOf } from './peer.js';
+import { Peer, engine, forbidden, sentence, signalOf } from './peer.js';
 import { Player } from './player.js';
 import { state } from './state.js';
-import { support, uploadLimit } from './support.js';
+import { support, uploadLimit, whenSparing } from './support.js';
 
 export { support };
 
@@ -17,11 +17,13 @@ const LOW = ['low-latency', 'ephemeral'];
 /** A ticket begins like this, of whatever version; anything else is a name. */
 const TICKET = /^beacon\d[a-z2-7]{60}/i;
 const RELOAD = 'Reload this page. If that is no help, the server that it comes from is to be updated.';
+const OTHER = 'Use another browser, or ask the broadcaster for H.264 and Opus, which nearly all play.';
 /** What is too old to go with the rest: cause and cure. */
 const STALE = {
   page: ['This page is older than the broadcast: the two speak different versions of the protocol.', RELOAD],
   broadcast: ['The broadcast is older than this page: the two speak different versions of the protocol.', 'Ask the broadcaster to update.'],
   signaling: ['This page and the signaling server speak different versions of the protocol.', RELOAD],
+  build: ['The server that this page comes from was updated while it was open, and what it has is too old for the rest.', 'Reload this page.'],
 };
 
 /** @param {import('./index.js').WatchOptions} options */
@@ -40,8 +42,8 @@ class Watch {
   #buffers;
   /** @type {Player | LivePlayer | undefined} */
   #player;
-  /** Why frames are not played one by one though that was asked for. */
-  #instead = '';
+  /** The ways to play that cannot play this, and why. @type {Map<'mse' | 'webcodecs', string>} */
+  #unfit = new Map();
   #shown = null;
   /** @type {any} */
   #stats = null;
@@ -59,6 +61,9 @@ class Watch {
   /** What of the way to the first picture is behind it. @type {Set<string>} */
   #reached = new Set();
   #leave = () => this.close();
+  #closing = new AbortController();
+  /** Nothing is passed on, by itself: the connection or the battery is to be spared. */
+  #sparing = false;
 
   /** What cannot be played here, and whether the origin leaves out pictures. */
   #without = '';
@@ -68,6 +73,7 @@ class Watch {
     this.#options = { upload: 'auto', ...options };
     this.#begin();
     addEventListener('pagehide', this.#leave);
+    whenSparing(() => this.#limit(), this.#closing.signal);
   }
 
   get state() {
@@ -91,10 +97,12 @@ class Watch {
   get shown() { return this.#shown; }
   get profile() { return this.#options.profile ?? 'live'; }
   get upload() { return this.#options.upload; }
+  get sparing() { return this.#sparing; }
   /** Seconds behind the newest media that is here. */
   get behind() { return this.#player?.started ? this.#player.behind : null; }
   get stalls() { return this.#player?.stalls ?? 0; }
   get live() { return Boolean(this.#player?.started && this.#player.following && !this.#options.video.paused); }
+  get blocked() { return Boolean(this.#player?.blocked); }
   get silenced() { return Boolean(this.#player?.silenced && this.#options.video.muted); }
 
   on(name, listener) {
@@ -111,11 +119,17 @@ class Watch {
   setUpload(upload, maxHeight = this.#options.maxHeight) {
     const { upload: before, maxHeight: height } = this.#options;
     Object.assign(this.#options, { upload, maxHeight });
-    const run = this.#run;
-    if (upload !== before) uploadLimit(upload).then(bps => {
-      if (run === this.#run && upload === this.#options.upload) this.#peer?.post({ type: 'upload', bps });
-    });
+    if (upload !== before) this.#limit();
     if (maxHeight !== height) this.#choose();
+    this.#changed();
+  }
+
+  /** Tells the peer what it may pass on. */
+  async #limit() {
+    const { upload } = this.#options, run = this.#run, bps = await uploadLimit(upload);
+    if (run !== this.#run || upload !== this.#options.upload) return;
+    this.#sparing = upload === 'auto' && bps === 0;
+    this.#peer?.post({ type: 'upload', bps });
     this.#changed();
   }
 
@@ -131,18 +145,23 @@ class Watch {
   setProfile(profile) {
     if (profile === this.profile) return;
     this.#options.profile = profile;
-    this.#instead = '';
     this.restart();
   }
 
   /** Connects anew, also after an end or a refusal. */
   restart() {
+    this.#unfit.clear();
+    this.#again();
+  }
+
+  #again() {
     this.#end();
     this.#begin();
   }
 
   close() {
     removeEventListener('pagehide', this.#leave);
+    this.#closing.abort();
     this.#end();
     this.#player?.close();
     this.#player = undefined;
@@ -152,8 +171,8 @@ class Watch {
   }
 
   #begin() {
-    const { src: name, video, latency } = this.#options, low = video && LOW.includes(this.profile);
-    if (low && !decodes()) this.#instead ||= 'this browser decodes no single frames';
+    const { src: name, video, latency } = this.#options;
+    if (!decodes()) this.#unfit.set('webcodecs', 'this browser decodes no single frames');
     this.#facts = {
       name, described: false, lost: '', refusal: null, over: false, since: performance.now(), arrivedAt: -Infinity, gapAt: -Infinity,
     };
@@ -167,11 +186,24 @@ class Watch {
     this.#reached.clear();
     this.#reach('watch');
     const changed = () => this.#changed(), broken = reason => this.#broken(reason);
-    this.#player = low && !this.#instead ? new LivePlayer(video, { changed }) : video && new Player(video, { latency, changed, broken });
+    const way = this.#ways.find(way => !this.#unfit.has(way));
+    this.#player = !video ? undefined : way === 'webcodecs' ? new LivePlayer(video, { changed }) : new Player(video, { latency, changed, broken });
     const run = ++this.#run;
-    this.#start(run).catch(error => run === this.#run
-      && this.#refuse(`The player could not start: ${error.message}.`, 'Reload the page to try again.'));
-    this.#changed();
+    this.#start(run).catch(error => this.#fail(`The player could not start: ${error.message}`, run));
+    // Who has asked for it can listen first.
+    queueMicrotask(changed);
+  }
+
+  /** The ways to play, the one that suits the profile first. @returns {('mse' | 'webcodecs')[]} */
+  get #ways() {
+    return LOW.includes(this.profile) ? ['webcodecs', 'mse'] : ['mse', 'webcodecs'];
+  }
+
+  /** It cannot be played so: the other way, if there is one. @param {string} reason */
+  #unplayable(reason) {
+    if (this.playback) this.#unfit.set(this.playback, reason);
+    if (this.#unfit.size < 2) this.#again();
+    else this.#refuse(this.#ways.map(way => sentence(this.#unfit.get(way) ?? '')).join(' '), OTHER);
   }
 
   /** Which tracks are taken. What is shown is what is carried: one rendition. A relay that shows nothing carries all. */
@@ -187,27 +219,31 @@ class Watch {
   }
 
   async #start(run) {
+    await null;
+    if (run !== this.#run) return;
     const { src, signal, profile, upload, video, identity, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
     const live = this.#player instanceof LivePlayer ? this.#player : null;
-    const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), live ? decodable() : playable()]);
+    const codecsOf = !video ? [] : live ? decodable() : playable();
+    const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), codecsOf]);
     if (run !== this.#run) return;
     this.#reach('engine');
-    // It was changed meanwhile.
-    if (upload !== this.#options.upload) return this.#start(run);
     const from = { ...(TICKET.test(src) ? { ticket: src } : { name: src }), report: this.#options.report };
     const buffers = Boolean(video) && !live && place === 'worker';
     if (video && !live && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     this.#codecs = codecs;
     const mode = !video ? 'none' : live ? 'objects' : 'mse';
-    const options = { ...from, ...this.#choice(), mode, signal: signal || signalOf(location), profile, uploadBps, identity, maxLinks };
+    const options = { ...from, ...this.#choice(), mode, signal: signal || undefined, home: signalOf(location), profile, uploadBps, identity, maxLinks };
     this.#peer = new Peer(module, { type: 'watch', options, buffers, decode: way?.decode, latency }, {
       iceServers,
       take: data => run === this.#run && this.#take(data),
-      failed: cause => run === this.#run && this.#refuse(cause, 'Reload the page to try again.'),
+      failed: cause => this.#fail(cause, run),
     }, way?.transfer);
+    this.#sparing = upload === 'auto' && uploadBps === 0;
+    // It was changed meanwhile.
+    if (upload !== this.#options.upload) this.#limit();
   }
 
   /** Ends what runs, with a goodbye. */
@@ -220,19 +256,23 @@ class Watch {
   #take(data) {
     switch (data.type) {
       case 'ready': return this.#reach('ready');
-      case 'batch': return data.messages.forEach(message => this.#message(message));
+      case 'batch':
+        data.messages.forEach(message => this.#message(message));
+        // What comes all the time is seen where it is shown.
+        if (data.messages.some(({ type }) => type !== 'object' && type !== 'fragment')) this.#changed();
+        return;
       case 'source': return this.#player instanceof Player ? this.#player.attach(data.handle) : undefined;
       case 'buffered': return this.#player instanceof Player ? this.#player.buffered() : undefined;
       case 'picture': return this.#player instanceof LivePlayer ? this.#player.picture(data.frame) : data.frame.close();
       case 'starved': return this.#player instanceof LivePlayer ? this.#player.told(data) : undefined;
-      case 'unplayable':
-        this.#instead = data.reason;
-        return this.restart();
-      case 'chosen':
+      case 'unplayable': return this.#unplayable(data.reason);
+      case 'chosen': {
+        const [suited] = this.#ways, why = suited !== this.playback && this.#unfit.get(suited);
         this.#tracks = data.tracks;
-        this.#without = [data.remark, this.#instead && `Played with more delay: ${this.#instead}`].filter(Boolean).join(' ');
+        this.#without = [data.remark, why && `Played ${suited === 'mse' ? 'frame by frame' : 'with more delay'}: ${why}`].filter(Boolean).join(' ');
         this.#say('tracks', data.tracks);
         return this.#changed();
+      }
       case 'stats':
         if (data.shown && this.#player instanceof LivePlayer) {
           this.#shown = data.shown;
@@ -241,8 +281,7 @@ class Watch {
         if (data.stats) this.#say('stats', this.#stats = data.stats);
         return this.#changed();
       case 'broken': return this.#broken(data.reason);
-      case 'refused': return this.#refuse(data.reason, 'Use a browser that plays it, or ask the broadcaster for another codec.');
-      case 'failed': return this.#refuse(sentence(data.reason), '');
+      case 'failed': return data.stale ? this.#refuse(...STALE[data.stale]) : this.#refuse(sentence(data.reason), 'Whoever runs this page has to put it right.');
     }
   }
 
@@ -272,12 +311,15 @@ class Watch {
         break;
       case 'end': return this.#over(message);
     }
-    this.#changed();
   }
 
-  #over({ reason, stale }) {
+  #over({ reason, stale, offered }) {
     // The broadcaster began anew under the same name.
     if (this.#replaced && !reason) return this.restart();
+    if (offered) {
+      const other = offered.filter(codec => !this.#codecs.some(known => codec.startsWith(known)));
+      return this.#unplayable(`this browser has no ${this.playback === 'mse' ? 'player' : 'decoder'} for ${other.join(' and ')}`);
+    }
     if (stale) return this.#refuse(...STALE[stale]);
     if (reason) return this.#refuse(sentence(reason), '');
     this.#facts.over = true;
@@ -293,8 +335,8 @@ class Watch {
     const now = performance.now();
     this.#failures = now - this.#failedAt > CALM_MS ? 1 : this.#failures + 1;
     this.#failedAt = now;
-    if (this.#failures > FAILURES_MAX) return this.#refuse(`The player failed: ${reason}.`, 'Reload the page to try again.');
     const run = this.#run;
+    if (this.#failures > FAILURES_MAX) return this.#refuse(`The player failed again and again: ${reason}.`, 'Try again, or use another browser.');
     setTimeout(() => {
       if (run !== this.#run) return;
       this.#peer?.post({ type: 'reset' });
@@ -302,8 +344,16 @@ class Watch {
     }, 300 * this.#failures);
   }
 
+  /** It could not start, or not go on. What a policy forbids is told a moment after it has failed. */
+  #fail(cause, run) {
+    setTimeout(() => run === this.#run && this.#refuse(...forbidden() ?? [sentence(cause), 'Reload this page to try again.']));
+  }
+
   #refuse(cause, cure) {
     this.#end();
+    // Nothing is heard behind the notice.
+    this.#player?.close();
+    this.#player = undefined;
     this.#facts.refusal = { cause, cure };
     this.#changed();
   }

@@ -4,6 +4,8 @@
 export const KEEP = 30;
 /** Trimming waits until this much more has gathered. */
 const TRIM_STEP = 5;
+/** A track that brings nothing while another brings so much, in microseconds, is left out: only what there is of all is played. */
+const SILENT_US = 3_000_000;
 /** What may wait to be appended; beyond it everything starts anew. */
 const QUEUE_MAX = 256, QUEUE_BYTES_MAX = 48 << 20;
 
@@ -14,7 +16,7 @@ const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
 export const place = !Source ? 'none' : Source.canConstructInDedicatedWorker ? 'worker' : 'page';
 
 /** Whether the browser plays this. @param {string} mime */
-export const supports = mime => Source.isTypeSupported(mime);
+export const supports = mime => Boolean(Source?.isTypeSupported(mime));
 
 /** One codec string per family that MP4 holds. */
 const FAMILIES = [
@@ -29,8 +31,11 @@ export function playable() {
 
 /**
  * @typedef {object} Feed
+ * @property {any} track
  * @property {string} mime
  * @property {boolean} video
+ * @property {number} missed     what others have brought since it brought something, in microseconds
+ * @property {boolean} silent    it is left out
  * @property {SourceBuffer | null} buffer
  * @property {(Uint8Array | {mime: string})[]} queue
  * @property {number} bytes      in the queue
@@ -45,17 +50,19 @@ export class Buffers {
   /** @type {Map<number, Feed>} */
   #feeds = new Map();
   #ending = false;
+  /** What cannot be played, in words. */
+  #without = '';
 
   /**
    * `say` is given {type: 'source', source}, {type: 'chosen', tracks, remark}, {type: 'buffered'} after each segment,
-   * {type: 'refused', reason} and {type: 'broken', reason}; after the last, `reset` starts anew.
+   * {type: 'unplayable', reason} and {type: 'broken', reason}; after the last, `reset` starts anew.
    * @param {(message: any) => void} say
    */
   constructor(say) {
     this.#say = say;
   }
 
-  /** Takes what the engine says; what is no media is passed over. @param {any} message */
+  /** Takes what the engine says; what is no media is passed over. Where fragments tell no duration, no track is left out. @param {any} message */
   take(message) {
     switch (message.type) {
       case 'tracks': return this.#choose(message.tracks);
@@ -81,12 +88,35 @@ export class Buffers {
       return !why;
     });
     const chosen = ['video', 'audio'].map(kind => usable.find(track => track.kind === kind)).filter(Boolean);
-    if (!chosen.length) return this.#say({ type: 'refused', reason: problems.join(' ') || 'The broadcast has no tracks.' });
-    this.#say({ type: 'chosen', tracks: chosen, remark: problems.join(' ') });
-    if (this.#source && this.#rename(chosen)) return;
-    this.#feeds = new Map(chosen.map(({ id, kind, mime }) =>
-      [id, { mime, video: kind === 'video', buffer: null, queue: [], bytes: 0, init: null, fresh: true }]));
+    if (!chosen.length) return this.#say({ type: 'unplayable', reason: problems.join(' ') || 'The broadcast has no tracks.' });
+    this.#without = problems.join(' ');
+    if (this.#source && this.#rename(chosen)) return this.#tell();
+    this.#feeds = new Map(chosen.map(track => [track.id, {
+      track, mime: track.mime, video: track.kind === 'video', missed: 0, silent: false, buffer: null, queue: [], bytes: 0, init: null, fresh: true,
+    }]));
+    this.#tell();
     this.#open();
+  }
+
+  /** What is played now. */
+  #tell() {
+    const feeds = [...this.#feeds.values()], silent = feeds.filter(feed => feed.silent);
+    const remarks = [this.#without, ...silent.map(({ video }) => `The ${video ? 'picture' : 'sound'} does not arrive.`)];
+    this.#say({ type: 'chosen', tracks: feeds.filter(feed => !feed.silent).map(feed => feed.track), remark: remarks.filter(Boolean).join(' ') });
+  }
+
+  /**
+   * One has brought something. Where that changes which are silent, all begins anew with the others: browsers take no buffer out of
+   * a source that plays, nor a new one in.
+   */
+  #brought(one, duration) {
+    const feeds = [...this.#feeds.values()];
+    for (const feed of feeds) feed.missed = feed === one ? 0 : feed.missed + duration;
+    const changed = feeds.filter(feed => feed.silent !== feed.missed > SILENT_US);
+    if (!changed.length) return;
+    for (const feed of changed) feed.silent = !feed.silent;
+    this.#tell();
+    this.reset();
   }
 
   /** Other tracks in the same buffers, one of each kind: another rendition goes on where the one before ends. */
@@ -96,7 +126,7 @@ export class Buffers {
     if (pairs.length !== feeds.length || !pairs.every(({ track, feed }) => this.#retype(feed, track.mime))) return false;
     const other = pairs.filter(({ track, feed }) => this.#feeds.get(track.id) !== feed);
     // It begins with its own init segment.
-    for (const { feed } of other) Object.assign(feed, { init: null, fresh: true });
+    for (const { feed, track } of other) Object.assign(feed, { track, init: null, fresh: true });
     this.#feeds = new Map(pairs.map(({ track, feed }) => [track.id, feed]));
     return true;
   }
@@ -117,6 +147,7 @@ export class Buffers {
       if (source !== this.#source) return;
       try {
         for (const feed of this.#feeds.values()) {
+          if (feed.silent) continue;
           const buffer = source.addSourceBuffer(feed.mime);
           feed.buffer = buffer;
           buffer.addEventListener('updateend', () => {
@@ -126,7 +157,7 @@ export class Buffers {
           buffer.addEventListener('error', () => source === this.#source && this.#broken('a segment could not be read'));
         }
       } catch (error) {
-        return this.#say({ type: 'refused', reason: `This browser cannot play the broadcast: ${error.message}.` });
+        return this.#say({ type: 'unplayable', reason: `This browser cannot play the broadcast: ${error.message}.` });
       }
       for (const feed of this.#feeds.values()) this.#pump(feed, feed.buffer);
     }, { once: true });
@@ -138,10 +169,11 @@ export class Buffers {
     this.#say({ type: 'broken', reason });
   }
 
-  #fragment({ track, init, data, keyframe }) {
+  #fragment({ track, init, data, keyframe, duration = 0 }) {
     const feed = this.#feeds.get(track);
     if (!feed) return;
     if (init) feed.init = init;
+    this.#brought(feed, duration);
     if (!this.#source || !feed.init || (feed.fresh && feed.video && !keyframe)) return;
     if (init || feed.fresh) this.#queue(feed, feed.init);
     feed.fresh = false;

@@ -8,6 +8,21 @@ const GOODBYE_MS = 500;
 /** @type {Promise<WebAssembly.Module> | undefined} */
 let compiled;
 
+/** What the player needs of a page's policy, by what a policy that lacks it is heard to forbid. */
+const NEEDS = {
+  'script-src': "script-src 'self' 'wasm-unsafe-eval'", 'worker-src': "worker-src 'self'", 'connect-src': "connect-src 'self'", 'media-src': 'media-src blob:',
+};
+const HERE = new URL('.', import.meta.url).href;
+let lacking = '';
+globalThis.document?.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => {
+  if (['wasm-eval', 'blob'].includes(blockedURI) || blockedURI.startsWith(HERE)) lacking = NEEDS[effectiveDirective] ?? lacking;
+});
+
+/** Cause and cure, when the page's policy has forbidden something that the player needs. */
+export function forbidden() {
+  return lacking ? ['The security policy of this page forbids what the player needs.', `Whoever runs the page has to allow it: Content-Security-Policy: ${lacking}.`] : null;
+}
+
 /** The engine, compiled once for the page and its workers. */
 export function engine() {
   compiled ??= (async () => {
@@ -37,9 +52,14 @@ export class Peer {
    */
   constructor(module, message, { iceServers, take, failed }, transfer = []) {
     const { port1: port, port2 } = new MessageChannel();
-    this.#connector = new Connector(port2, iceServers);
     const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
     this.#worker = worker;
+    try {
+      this.#connector = new Connector(port2, iceServers);
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
     worker.onmessage = ({ data }) => take(data);
     worker.onerror = event => failed(`The engine failed: ${event.message || 'its worker did not load'}.`);
     worker.postMessage({ ...message, port, module }, [port, ...transfer]);

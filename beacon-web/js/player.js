@@ -39,6 +39,8 @@ export class Player {
   #moved = { at: 0, time: 0 };
   #pushes = 0;
   #jumps = { next: 0, pause: JUMP_MIN_MS };
+  /** A person has paused it: media that begins anew waits. */
+  #resting = false;
 
   /** Playing has begun. */
   started = false;
@@ -124,10 +126,12 @@ export class Player {
 
   play() {
     const video = this.#video;
-    this.blocked = false;
+    this.blocked = this.#resting = false;
     // What is kept once more, after the end.
     if (video.ended) this.#jump(0);
     else if (this.started && !this.#inside()) this.goLive();
+    // A pause of a moment, such as between the two clicks for full screen, leaves it at the edge.
+    else if (this.behind < this.target + BEHIND_MAX) this.following = true;
     video.play().catch(error => {
       if (error.name !== 'NotAllowedError') return;
       if (video.muted) this.blocked = true;
@@ -140,11 +144,13 @@ export class Player {
   }
 
   pause() {
+    this.#resting = true;
     this.following = false;
     this.#video.pause();
   }
 
   goLive() {
+    this.#resting = false;
     this.following = true;
     if (this.#end > 0) this.#jump(this.#end - this.target);
     if (this.#video.paused) this.#video.play().catch(() => this.#changed());
@@ -166,7 +172,16 @@ export class Player {
     return buffered.length ? buffered.end(buffered.length - 1) : 0;
   }
 
-  // Browsers stop the picture of a hidden muted tab; the worker goes on, and what came meanwhile is behind us.
+  /** Whether its window is there to be seen: the page, or the one of picture in picture. */
+  get #visible() {
+    return !document.hidden || Boolean(document.pictureInPictureElement);
+  }
+
+  /** Nobody sees or hears it. Browsers stop it then; the worker goes on, and what comes meanwhile is behind us. */
+  get #unnoticed() {
+    return !this.#visible && (this.#video.muted || this.#video.volume === 0);
+  }
+
   #seen() {
     if (document.hidden || !this.started) return;
     this.#moved.at = this.#edgeAt = performance.now();
@@ -175,12 +190,13 @@ export class Player {
   }
 
   #tick() {
-    if (document.hidden && this.started) return;
+    if (this.#unnoticed && this.started) return;
     const playing = this.started && !this.#video.paused;
     if (playing && !this.#seeking()) this.#cross();
     this.#measure();
     if (!this.started) this.#begin();
-    else if (playing) this.#push();
+    // Of what is heard alone the browser may have stopped the picture.
+    else if (playing && this.#visible) this.#push();
     this.#changed();
   }
 
@@ -192,10 +208,10 @@ export class Player {
     const enough = this.#end - buffered.start(0) >= Math.max(this.#latency, this.#segment + RESERVE_FIRST);
     if (!this.#ending && (!enough || this.#gathering)) return;
     this.started = true;
-    this.following = true;
+    this.following = !this.#resting;
     this.#calmSince = performance.now();
     this.#jump(this.#end - this.target);
-    this.play();
+    if (!this.#resting) this.play();
   }
 
   /** Goes to a time, or to the first there is after it: a seek into a hole would wait for ever. */
@@ -272,7 +288,7 @@ export class Player {
 
   #stalled() {
     const video = this.#video;
-    if (this.started && !document.hidden && !video.seeking && !this.#ending && this.behind < 0.2) {
+    if (this.started && !this.#unnoticed && !video.seeking && !this.#ending && this.behind < 0.2) {
       this.stalls += 1;
       this.#calmSince = performance.now();
       if (this.following)

@@ -4,6 +4,8 @@
 const LATE_MS = 1500;
 /** A gap is the reason for waiting for so long after it. */
 const GAP_MS = 4000;
+/** Seconds that a lasting silence is told at: each is read out. */
+const SILENCES = [120, 60, 30, 20, 10, 5, 2];
 /** Nobody found in this time: perhaps the broadcast has not begun. */
 const PATIENCE_MS = 8000;
 
@@ -55,8 +57,8 @@ function shortage({ player, peers, arrivedAt, gapAt, lost }) {
   if (player.behind > 1) return 'The pictures are here; this device is slow to decode them.';
   if (now - arrivedAt < LATE_MS) return 'Filling up after a pause.';
   if (!peers) return `All peers are gone; looking for others${lost ? ', but signaling cannot be reached' : ''}.`;
-  const seconds = Number.isFinite(arrivedAt) ? Math.round((now - arrivedAt) / 1000) : 0;
-  return `Nothing new for ${seconds} s; ${count(peers)} connected.`;
+  const silence = Number.isFinite(arrivedAt) && SILENCES.find(seconds => now - arrivedAt >= 1000 * seconds);
+  return `Nothing new for ${silence ? `${silence} s` : 'a moment'}; ${count(peers)} connected.`;
 }
 
 function count(peers) {

@@ -28,6 +28,16 @@ export async function uploadLimit(upload) {
   return await sparing() ? 0 : undefined;
 }
 
+/** Calls `changed` whenever it may be another time to spare them, until `signal` ends it. @param {() => void} changed @param {AbortSignal} signal */
+export async function whenSparing(changed, signal) {
+  /** @type {any} */
+  const browser = navigator;
+  const battery = await browser.getBattery?.().catch(() => null);
+  if (signal.aborted) return;
+  browser.connection?.addEventListener?.('change', changed, { signal });
+  for (const event of ['levelchange', 'chargingchange']) battery?.addEventListener(event, changed, { signal });
+}
+
 async function sparing() {
   /** @type {any} */
   const browser = navigator;

@@ -43,13 +43,13 @@ export const VIEW = `
     <span id="peers"></span>
     <button id="mute" type="button" title="Sound on or off (M)"></button>
     <input id="volume" type="range" min="0" max="1" step="0.05" aria-label="Volume">
-    <button id="give" type="button" title="What you pass on, delay, picture" aria-label="What you pass on, delay, picture" aria-expanded="false" aria-controls="menu"></button>
+    <button id="give" type="button" title="What you pass on, delay, picture" aria-label="What you pass on, delay, picture" aria-haspopup="dialog" aria-expanded="false" aria-controls="menu"></button>
     <button id="pip" type="button" title="Picture in picture (P)" aria-label="Picture in picture"></button>
     <button id="full" type="button" title="Full screen (F)"></button>
   </div>
-  <div id="menu" hidden><fieldset><legend>What you pass on</legend>${radios('give', CHOICES)}</fieldset>
+  <dialog id="menu" aria-label="What you pass on, delay, picture"><div id="sheet"><fieldset><legend>What you pass on</legend>${radios('give', CHOICES)}</fieldset>
     <fieldset><legend>Delay</legend>${radios('profile', DELAYS)}</fieldset>
-    <fieldset id="sizes" hidden><legend>Picture</legend><div id="renditions"></div></fieldset><p id="given"></p><button id="done" class="pill" type="button">Done</button></div>
+    <fieldset id="sizes" hidden><legend>Picture</legend><div id="renditions"></div></fieldset><p id="given"></p><button id="done" class="pill" type="button">Done</button></div></dialog>
   <div class="ask" id="ask" hidden>
     <p id="note">Viewers carry this video to each other. While you watch, other viewers can see your IP address, and your device passes on to
       them what it receives.</p>

@@ -9,7 +9,7 @@
 //      {type: 'picture', source, readable?}  {type: 'frame', frame}  {type: 'sound', port}  {type: 'quality', quality}
 //      {type: 'upload', bps?}  {type: 'choose', choice}
 //      {type: 'write', object}  {type: 'tracks', tracks}  {type: 'list', listing}  {type: 'stats', id}  {type: 'reset'}  {type: 'stop'}
-// Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason}
+// Out: {type: 'batch', messages: Out[]}  {type: 'ready', ticket?}  {type: 'stats', id, stats}  {type: 'failed', reason, stale?}
 //      with `buffers` also {type: 'source', handle} and what else Buffers says; with `decode` what Screen says, and stats with
 //      `shown`; with `broadcast` {type: 'refused' | 'mute'} of the encoder, {type: 'unlisted', reason}, and stats with `encoder`
 import init, { WebPeer } from './beacon.js';
@@ -31,15 +31,25 @@ let batch = [];
 let turn = Promise.resolve();
 self.onmessage = event => {
   turn = turn.then(() => take(event.data)).catch(error => {
-    self.postMessage({ type: 'failed', reason: String(error?.message ?? error) });
+    self.postMessage({ type: 'failed', reason: String(error?.message ?? error), stale: error?.stale });
   });
 };
+
+/** Starts the engine that the page has compiled. It may be of an earlier build than this file: a page can be open for days. */
+async function start(module) {
+  try {
+    await init(module ? { module_or_path: module } : undefined);
+  } catch (error) {
+    if (module && (error instanceof WebAssembly.LinkError || error instanceof TypeError)) error.stale = 'build';
+    throw error;
+  }
+}
 
 async function take(message) {
   switch (message.type) {
     case 'watch':
     case 'publish':
-      await init(message.module ? { module_or_path: message.module } : undefined);
+      await start(message.module);
       if (message.buffers) buffers = new Buffers(buffered);
       if (message.decode) screen = new Screen({ ...message.decode, latency: message.latency, say: shown });
       peer = WebPeer[message.type](message.options, message.port, say);
@@ -47,7 +57,7 @@ async function take(message) {
       break;
     case 'broadcast': {
       const { Studio } = await import('./encode.js');
-      await init(message.module ? { module_or_path: message.module } : undefined);
+      await start(message.module);
       studio = new Studio({ ...message.options, tell: told => encoded(told, message) });
       break;
     }

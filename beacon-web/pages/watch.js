@@ -1,5 +1,6 @@
 // One broadcast: the player, and what goes on beneath it.
 import '../element.js';
+import { signalOf } from '../peer.js';
 import { Panel } from './panel.js';
 import { ago, plural } from './format.js';
 
@@ -24,9 +25,14 @@ function begin() {
   player.addEventListener('statechange', ({ detail }) => {
     document.title = `${detail.name === 'ended' ? 'Ended: ' : ''}${name || 'Watch'} – Beacon`;
   });
+  // Whatever a ticket names: this page may speak to no other server.
+  player.setAttribute('signal', signalOf(location));
   player.setAttribute('src', ticket || name);
   if (name) at('dashboard').setAttribute('href', `/dashboard?name=${encodeURIComponent(name)}`);
-  player.focus();
+  // Keys work before anything has them.
+  document.addEventListener('keydown', event => {
+    if (event.target === document.body && !player.dispatchEvent(new KeyboardEvent('keydown', event))) event.preventDefault();
+  });
   about();
   setInterval(() => document.hidden || about(), LIST_MS);
 }

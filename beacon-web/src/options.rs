@@ -1,7 +1,7 @@
 //! What JavaScript asks for, read and checked.
 
 use beacon_sdk::media::{Choice, Kind, Renditions, Track};
-use beacon_sdk::{About, Config, Identity, Listing, Profile, Thumbnail, TrackId};
+use beacon_sdk::{About, Config, Identity, Listing, Profile, Thumbnail, Ticket, TrackId};
 use beacon_transport_webrtc::{IceServer, WebRtcConfig};
 use bytes::Bytes;
 use js_sys::{Array, JSON, Reflect, Uint8Array};
@@ -14,7 +14,9 @@ use wasm_bindgen::{JsCast as _, JsValue};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WatchOptions {
-    pub(crate) signal: String,
+    signal: Option<String>,
+    /// Where to ask when neither `signal` nor a ticket says.
+    home: Option<String>,
     #[serde(default)]
     pub(crate) name: String,
     pub(crate) ticket: Option<String>,
@@ -182,6 +184,14 @@ fn config(profile: Option<&str>) -> Result<Config, JsError> {
 }
 
 impl WatchOptions {
+    /// The signaling server: the one that was told, the ticket's first, or that of the page.
+    pub(crate) fn signal<'a>(&'a self, ticket: Option<&'a Ticket>) -> Result<&'a str, JsError> {
+        let signal = self.signal.as_ref();
+        let signal = signal.or_else(|| ticket.and_then(|ticket| ticket.rendezvous.first()));
+        let signal = signal.or(self.home.as_ref());
+        signal.map(String::as_str).ok_or_else(|| JsError::new("signal: expected wss://HOST"))
+    }
+
     pub(crate) fn config(&self) -> Result<Config, JsError> {
         let mut config = config(self.profile.as_deref())?;
         config.upload_bps = self.upload_bps;

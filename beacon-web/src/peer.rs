@@ -5,13 +5,14 @@ use crate::options::{self, PublishOptions, WatchOptions};
 use crate::out::{Message, Out};
 use crate::screen::{self, Screen};
 use beacon_codec_raptorq::RaptorQ;
+use beacon_sdk::media::Unplayable;
 use beacon_sdk::plugin::RendezvousError;
 use beacon_sdk::{
     Beacon, Config, DriveError, Event, Identity, Lister, Snapshot, Stopper, Ticket, Tuner, Watch,
 };
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use core::future::Future;
-use js_sys::{Function, JSON};
+use js_sys::{Array, Function, JSON};
 use serde::Serialize;
 use tokio::sync::watch::Receiver;
 use wasm_bindgen::JsValue;
@@ -60,11 +61,13 @@ impl WebPeer {
         let read: WatchOptions = options::read(&options, "options")?;
         let (out, mut config) = (Out(out), read.config()?);
         config.choice = options::choice(&options)?;
-        let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let ticket = read.ticket.as_deref().map(str::parse::<Ticket>).transpose()?;
+        let signal = read.signal(ticket.as_ref())?;
+        let beacon = beacon(options::identity(&options)?, signal, config, port)?;
         let beacon = beacon.report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
-        let (watch, driver) = match &read.ticket {
-            Some(ticket) => beacon.watch_ticket(&ticket.parse::<Ticket>()?, screen)?,
+        let (watch, driver) = match &ticket {
+            Some(ticket) => beacon.watch_ticket(ticket, screen)?,
             None => beacon.watch(&read.name, screen)?,
         };
         let (stopper, snapshots) = (watch.stopper(), watch.snapshots());
@@ -185,12 +188,19 @@ async fn end(driver: impl Future<Output = Result<(), DriveError>>, out: Out) {
     let message = Message::new("end");
     out.send(&match driver.await {
         Ok(()) => message,
-        Err(error) => match stale(&error) {
-            Some(what) => message.with("stale", what),
-            None => message,
+        Err(error) => match (stale(&error), offered(&error)) {
+            (Some(what), _) => message.with("stale", what),
+            (None, Some(codecs)) => message.with("offered", codecs),
+            (None, None) => message,
         }
         .with("reason", error.to_string()),
     });
+}
+
+/// The codecs of the broadcast, where the trouble is that they cannot be played.
+fn offered(error: &DriveError) -> Option<Array> {
+    let DriveError::Unplayable(Unplayable { offered, .. }) = error else { return None };
+    Some(offered.iter().map(JsValue::from).collect())
 }
 
 /// What is too old to go with the rest, if that is the trouble.

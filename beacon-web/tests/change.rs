@@ -139,11 +139,11 @@ fn a_page_broadcasts_two_sizes() {
     played_on(&large);
 }
 
-/// Says that it speaks version 2 of the protocol alone.
-struct Tomorrow(WebRtc);
+/// Says that it speaks this version of the protocol alone.
+struct Speaks(WebRtc, u8);
 
 #[async_trait]
-impl Transport for Tomorrow {
+impl Transport for Speaks {
     fn caps(&self) -> TransportCaps {
         self.0.caps()
     }
@@ -159,7 +159,7 @@ impl Transport for Tomorrow {
     fn try_send(&mut self, to: PeerId, lane: Lane, frame: Bytes) -> Result<(), TrySendError> {
         let mut frame = BytesMut::from(&frame[..]);
         if lane == Lane::Control && frame[0] == 0x01 {
-            (frame[1], frame[2]) = (2, 2);
+            (frame[1], frame[2]) = (self.1, self.1);
         }
         self.0.try_send(to, lane, frame.freeze())
     }
@@ -174,10 +174,21 @@ impl Transport for Tomorrow {
 #[test]
 fn an_old_page_says_that_it_is_old() {
     let stage = Stage::set();
-    let broadcast = publish(&stage, 8, Tomorrow);
+    let broadcast = publish(&stage, 8, |transport| Speaks(transport, 2));
     let look: Look = play(&stage, "version");
     assert_eq!(look.state, "refused");
     assert!(look.reason.contains("older than the broadcast"), "{look:?}");
     assert!(look.reason.contains("Reload this page"), "{look:?}");
+    drop(broadcast);
+}
+
+#[test]
+fn a_page_says_that_the_broadcast_is_old() {
+    let stage = Stage::set();
+    let broadcast = publish(&stage, 8, |transport| Speaks(transport, 0));
+    let look: Look = play(&stage, "version");
+    assert_eq!(look.state, "refused");
+    assert!(look.reason.contains("older than this page"), "{look:?}");
+    assert!(look.reason.contains("Ask the broadcaster"), "{look:?}");
     drop(broadcast);
 }

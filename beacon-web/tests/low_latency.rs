@@ -25,10 +25,21 @@ struct Damaged {
     left: u32,
     broken: u32,
     starved: bool,
+    /// How many were shown with 1.4 s of delay.
+    late: u32,
+}
+
+/// Blocks of sound.
+#[derive(Debug, Deserialize)]
+struct Deafened {
+    before: u32,
+    after: u32,
 }
 
 #[derive(Debug, Deserialize)]
 struct Decoded {
+    /// How often the page was told that something may differ, while it showed 30 pictures.
+    changes: u32,
     plain: Look,
     canvas: Look,
     without: Look,
@@ -36,6 +47,7 @@ struct Decoded {
     smooth: Look,
     ended: bool,
     damaged: Damaged,
+    deafened: Deafened,
     errors: Vec<String>,
 }
 
@@ -46,6 +58,7 @@ fn frames_are_decoded_one_by_one_or_it_says_why_not() {
     let seen: Decoded = Stage::set().play("decode.mjs", &args).finish();
     println!("{seen:#?}");
     assert_eq!(seen.errors, Vec::<String>::new());
+    assert!(seen.changes < 30, "frames that arrive are no news: {}", seen.changes);
     for look in [&seen.plain, &seen.canvas, &seen.larger] {
         assert_eq!((look.playback.as_str(), look.state.as_str()), ("webcodecs", "playing"));
         assert!(look.age.is_some_and(|age| age > 0.0), "the clock is read: {look:?}");
@@ -56,13 +69,17 @@ fn frames_are_decoded_one_by_one_or_it_says_why_not() {
     assert_eq!(seen.smooth.playback, "mse");
     assert!(seen.ended);
 
-    let Damaged { shown, left, broken, starved } = &seen.damaged;
+    let Deafened { before, after } = seen.deafened;
+    assert!(before > 10 && after > 20, "sound goes on after what cannot be decoded: {seen:?}");
+
+    let Damaged { shown, left, broken, starved, late } = &seen.damaged;
     assert!(shown.is_sorted(), "in order: {shown:?}");
     assert!(!shown.iter().any(|at| (20..30).contains(at)), "nothing up to the keyframe: {shown:?}");
     assert!(shown.iter().any(|at| (30..40).contains(at)), "it goes on there: {shown:?}");
     assert!(*broken > 0, "the decoder gave up on the damage: {seen:?}");
     assert!(shown.iter().any(|at| (45..60).contains(at)), "and began anew: {shown:?}");
     assert!(*left >= 8, "what was left out is counted");
+    assert!(*late > 50, "what waits long is shown: {late}");
     assert!(*starved, "at the end there is nothing to show, and it is said");
 }
 

@@ -13,6 +13,7 @@ use beacon_sdk::{Beacon, Broadcast, Identity, Profile, Source, Stats};
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use serde::Deserialize;
 use stage::{Stage, screenshots};
+use std::ops::Range;
 use std::time::Duration;
 
 mod stage;
@@ -134,5 +135,100 @@ fn a_player_keeps_its_reserve_at_holes() {
     for crossing in &seen.crossings {
         assert!(crossing.edge - crossing.to > 0.5, "the reserve is spent: {crossing:?}");
     }
+    drop(broadcast);
+}
+
+#[derive(Debug, Deserialize)]
+struct Noticed {
+    hidden: bool,
+    muted: bool,
+    /// The window of picture in picture is there.
+    window: bool,
+    crossed: u32,
+    /// Seconds.
+    played: f64,
+    behind: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Heard {
+    heard: Noticed,
+    above: Noticed,
+}
+
+#[test]
+fn a_hidden_player_that_is_heard_or_seen_elsewhere_goes_on_over_holes() {
+    let stage = Stage::set();
+    let options = TestPatternOptions { group: Duration::from_secs(1), ..Default::default() };
+    let pattern = TestPattern::new(options).unwrap();
+    let broadcast = publish(&stage, Leaky { pattern, pictures: 0 }, 1);
+    let Heard { heard, above } = stage.play("heard.mjs", &["3"]).finish();
+    println!("{heard:#?} {above:#?}");
+    assert!(heard.hidden && !heard.muted && !heard.window);
+    assert!(above.hidden && above.muted && above.window);
+    for noticed in [heard, above] {
+        assert!(noticed.crossed >= 3 && noticed.played > 1.0 && noticed.behind < 10.0);
+    }
+    drop(broadcast);
+}
+
+/// The test pattern, with sound from one time on and up to another.
+struct Hushed {
+    pattern: TestPattern,
+    /// Pictures so far, and those between which there is sound.
+    pictures: u32,
+    sound: Range<u32>,
+}
+
+#[async_trait]
+impl Source for Hushed {
+    async fn next(&mut self) -> Result<Option<Media>, SourceError> {
+        loop {
+            let media = self.pattern.next().await?;
+            let Some(Media::Object(object)) = &media else { return Ok(media) };
+            let picture = object.track.get() == 0;
+            self.pictures += u32::from(picture);
+            if picture || self.sound.contains(&self.pictures) {
+                return Ok(media);
+            }
+        }
+    }
+}
+
+/// A player at a sound that comes and goes.
+#[derive(Debug, Deserialize)]
+struct Sound {
+    remark: String,
+    /// The kinds of the tracks that are played.
+    tracks: Vec<String>,
+    time: f64,
+    /// Bytes of sound decoded.
+    audio: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sounds {
+    without: Sound,
+    with: Sound,
+    after: Sound,
+    errors: Vec<String>,
+}
+
+#[test]
+fn a_sound_that_is_not_there_does_not_hold_the_picture() {
+    let stage = Stage::set();
+    let options = TestPatternOptions { group: Duration::from_secs(1), ..Default::default() };
+    let pattern = TestPattern::new(options).unwrap();
+    let broadcast = publish(&stage, Hushed { pattern, pictures: 0, sound: 900..1800 }, 1);
+    let Sounds { without, with, after, errors } = stage.play("hushed.mjs", &[]).finish();
+    println!("{without:#?} {with:#?} {after:#?}");
+    assert_eq!(errors, Vec::<String>::new());
+    for silent in [&without, &after] {
+        assert_eq!(silent.remark, "The sound does not arrive.");
+        assert_eq!(silent.tracks, ["video"]);
+    }
+    assert_eq!((without.audio, with.remark.as_str()), (0, ""));
+    assert_eq!(with.tracks, ["video", "audio"]);
+    assert!(with.audio > 0 && with.time > without.time && after.time > with.time);
     drop(broadcast);
 }

@@ -95,7 +95,7 @@ export class Show {
     switch (said.type) {
       case 'source': return this.player.attach(said.source);
       case 'broken': return this.#broken(said.reason);
-      case 'refused': return this.#refuse(said.reason);
+      case 'unplayable': return this.#refuse(said.reason);
       case 'chosen': {
         const ids = said.tracks.map(({ id }) => id);
         for (const track of this.#tracks) {

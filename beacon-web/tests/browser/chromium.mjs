@@ -14,8 +14,8 @@ export async function launch(url) {
   });
   const errors = [];
   /** A page in a context of its own: two of one context would share what they store. */
-  async function open(path, prepare = async () => {}) {
-    const page = await (await browser.newContext({ viewport: DESK })).newPage();
+  async function open(path, prepare = async () => {}, context = {}) {
+    const page = await (await browser.newContext({ viewport: DESK, ...context })).newPage();
     // A machine that does ten things at once takes its time.
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('console', message => { if (message.type() === 'error') errors.push(`${path}: ${message.text()}`); });
