@@ -210,6 +210,8 @@ pub enum ErrorCode {
     Replaced,
     /// No room for another connection, broadcast or peer.
     Full,
+    /// The server cannot reach what it shares its rooms through.
+    Unavailable,
     /// Nothing was heard for too long.
     Idle,
     /// The peer does not read what it is sent.
@@ -260,7 +262,12 @@ impl ErrorCode {
         self.fatal()
             || matches!(
                 self,
-                Self::Full | Self::Idle | Self::Slow | Self::Shutdown | Self::TooLarge
+                Self::Full
+                    | Self::Unavailable
+                    | Self::Idle
+                    | Self::Slow
+                    | Self::Shutdown
+                    | Self::TooLarge
             )
     }
 
@@ -270,7 +277,7 @@ impl ErrorCode {
         match self {
             Self::Shutdown => 1001,
             Self::TooLarge => 1009,
-            Self::Full => 1013,
+            Self::Full | Self::Unavailable => 1013,
             _ => 1008,
         }
     }
@@ -288,6 +295,7 @@ impl ErrorCode {
             Self::Ended => "ended",
             Self::Replaced => "replaced",
             Self::Full => "full",
+            Self::Unavailable => "unavailable",
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Shutdown => "shutdown",

@@ -180,7 +180,7 @@ async fn order(
         let cause = "the order was given more than 90 s ago or ahead: set the clocks";
         return refusal(StatusCode::BAD_REQUEST, cause);
     }
-    let done = shared.rooms().order(&name, &signed);
+    let done = shared.rooms().order(&name, &signed).await;
     match done {
         Ok(()) => {
             info!(name, order = ?signed.order.action, "the owner's order is done");
@@ -191,6 +191,7 @@ async fn order(
                 Disobeyed::Nowhere => StatusCode::NOT_FOUND,
                 Disobeyed::NotOwner => StatusCode::FORBIDDEN,
                 Disobeyed::Stale | Disobeyed::Full => StatusCode::CONFLICT,
+                Disobeyed::Away(away) => return later(&away.to_string()),
             };
             refusal(status, &error.to_string())
         }
@@ -256,7 +257,7 @@ fn none() -> Response {
     refusal(StatusCode::NOT_FOUND, cause)
 }
 
-fn later(cause: &str) -> Response {
+pub(crate) fn later(cause: &str) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, cause);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response

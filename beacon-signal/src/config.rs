@@ -41,6 +41,27 @@ pub struct Config {
     pub mesh: bool,
     /// Accounts that relays are paid from; none by default.
     pub ledger: Option<LedgerConfig>,
+    /// Other servers that have the same rooms; none by default, and the rooms are in memory.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// One of several servers, its nodes, that share their rooms through Redis. Limits on broadcasts and peers count over
+/// all nodes, by each one's own configuration: give them the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ClusterConfig {
+    /// Where Redis is, 7 or later: `redis://HOST:PORT`, `redis://:PASSWORD@HOST/DATABASE` or `unix:///PATH`. Without TLS: over a private network.
+    pub redis: String,
+    /// What this node is called in Redis and in logs, 1 to 32 letters, digits and `- _ .`; at random by default.
+    pub node: Option<String>,
+}
+
+impl ClusterConfig {
+    /// A node without a name, with the rooms in the Redis at this address.
+    #[must_use]
+    pub fn new(redis: impl Into<String>) -> Self {
+        Self { redis: redis.into(), node: None }
+    }
 }
 
 /// The ledger of a server: it issues edges with the set-up of links, and settles the receipts that come
@@ -86,6 +107,7 @@ impl Default for Config {
             pages: None,
             mesh: true,
             ledger: None,
+            cluster: None,
         }
     }
 }

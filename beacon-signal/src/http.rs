@@ -2,7 +2,6 @@
 
 use crate::api;
 use crate::pages;
-use crate::rooms::Mesh;
 use crate::server::{Lease, Shared};
 use crate::socket;
 use axum::extract::ws::WebSocketUpgrade;
@@ -85,12 +84,17 @@ async fn description() -> Response {
 }
 
 async fn streams(State(shared): State<Arc<Shared>>) -> Response {
-    let streams = shared.rooms().streams();
-    json(&streams)
+    match shared.rooms().streams().await {
+        Ok(streams) => json(&streams),
+        Err(away) => api::later(&away.to_string()),
+    }
 }
 
 async fn thumbnail(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    let picture = shared.rooms().thumbnail(&name);
+    let picture = match shared.rooms().thumbnail(&name).await {
+        Ok(picture) => picture,
+        Err(away) => return api::later(&away.to_string()),
+    };
     let Some(picture) = picture else {
         let cause = "there is no such broadcast here, or it has no thumbnail";
         return refusal(StatusCode::NOT_FOUND, cause);
@@ -112,10 +116,10 @@ async fn mesh(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Re
         let cause = "this server keeps nothing of how meshes do: it was started with --no-mesh";
         return refusal(StatusCode::NOT_FOUND, cause);
     }
-    let mesh: Option<Mesh> = shared.rooms().mesh(Instant::now(), &name);
-    match mesh {
-        Some(mesh) => json(&mesh),
-        None => refusal(StatusCode::NOT_FOUND, "there is no such broadcast here"),
+    match shared.rooms().mesh(Instant::now(), &name).await {
+        Ok(Some(mesh)) => json(&mesh),
+        Err(away) => api::later(&away.to_string()),
+        Ok(None) => refusal(StatusCode::NOT_FOUND, "there is no such broadcast here"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Peers connect over WebSocket, prove that their id is their own, join a broadcast by name, are told of
 //! peers worth a dial, and have their opaque connection set-up carried to each other. Media never passes
 //! through here, and what the server knows is in memory and gone with it, but for the accounts of a
-//! [ledger](LedgerConfig), if it keeps one. The protocol is in `PROTOCOL.md`, its types in
+//! [ledger](LedgerConfig), if it keeps one, and for rooms that [several nodes](ClusterConfig) share. The protocol is in `PROTOCOL.md`, its types in
 //! [`beacon_sdk::signaling`].
 //!
 //! ```
@@ -18,6 +18,7 @@
 mod api;
 mod books;
 mod bucket;
+mod cluster;
 mod config;
 mod http;
 mod metrics;
@@ -27,8 +28,10 @@ mod pages;
 mod rooms;
 mod server;
 mod socket;
+mod tracker;
 
 pub use books::{KeyError, LedgerError, read_or_make_key};
-pub use config::{Config, ConfigError, LedgerConfig};
+pub use cluster::ClusterError;
+pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig};
 pub use rooms::Stream;
 pub use server::{Server, ServerError};

@@ -3,7 +3,7 @@
 mod commands;
 
 use beacon_ledger::Micro;
-use beacon_signal::{Config, LedgerConfig, Server};
+use beacon_signal::{ClusterConfig, Config, LedgerConfig, Server};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -15,7 +15,8 @@ use tracing_subscriber::EnvFilter;
 /// The signaling server of Beacon: peers of a broadcast find each other here.
 ///
 /// Broadcasters and viewers are started with `--signal ws://HOST:PORT`. Media never passes
-/// through this server; what it knows is in memory and gone when it stops.
+/// through this server; what it knows is in memory and gone when it stops, or with --redis shared with
+/// other nodes.
 #[derive(Parser, Debug)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 struct Args {
@@ -50,6 +51,14 @@ struct Args {
     /// `cargo xtask web` builds.
     #[arg(long, value_name = "DIR")]
     pages: Option<PathBuf>,
+    /// Shares the rooms with other servers, its nodes, through Redis 7 or later: redis://HOST:PORT,
+    /// redis://:PASSWORD@HOST/DATABASE or unix:///PATH. Give all nodes the same limits and the same ledger. Without it
+    /// the rooms are in memory.
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// What this node is called in Redis and in logs; at random by default.
+    #[arg(long, value_name = "NAME", requires = "redis")]
+    node: Option<String>,
     /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
     #[arg(long)]
     no_mesh: bool,
@@ -92,6 +101,7 @@ Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 bad usage
 Example:
   beacon-signal --listen 127.0.0.1:3001
   beacon-signal --ledger sqlite:credits.db --grant 1000
+  beacon-signal --redis redis://127.0.0.1:6379 --node a
   beacon-signal statement --ledger sqlite:credits.db ID
   beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
   beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
@@ -110,6 +120,11 @@ impl Args {
         config.queue_max = self.queue_max;
         config.pages.clone_from(&self.pages);
         config.mesh = !self.no_mesh;
+        config.cluster = self.redis.as_ref().map(|redis| {
+            let mut cluster = ClusterConfig::new(redis.clone());
+            cluster.node.clone_from(&self.node);
+            cluster
+        });
         config.ledger = self.ledger.as_ref().map(|store| {
             let mut ledger = LedgerConfig::new(store.clone());
             ledger.key.clone_from(&self.ledger_key);

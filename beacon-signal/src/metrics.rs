@@ -53,9 +53,39 @@ impl LedgerMetrics {
     }
 }
 
+/// Numbers of a node among others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterMetrics {
+    /// Nodes that are alive, as this one sees it.
+    pub(crate) nodes: Gauge,
+    /// 1 while Redis is within reach.
+    pub(crate) within_reach: Gauge,
+    /// Signals that could not be handed to another node.
+    pub(crate) lost: Counter,
+}
+
+impl ClusterMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "nodes",
+            "Nodes that share the rooms, this one included",
+            self.nodes.clone(),
+        );
+        let reach = self.within_reach.clone();
+        registry.register("redis_within_reach", "1 while Redis answers, else 0", reach);
+        let lost = self.lost.clone();
+        registry.register(
+            "signals_lost",
+            "Signals for other nodes that Redis was not there to take",
+            lost,
+        );
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) cluster: ClusterMetrics,
     pub(crate) ledger: LedgerMetrics,
     /// Open WebSocket connections.
     pub(crate) connections: Gauge,
@@ -71,7 +101,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// With the numbers of a `node` among others.
+    pub(crate) fn new(node: bool) -> Self {
         let mut this = Self::default();
         let mut registry = Registry::with_prefix("beacon_signal");
         registry.register("connections", "Open WebSocket connections", this.connections.clone());
@@ -82,6 +113,9 @@ impl Metrics {
         registry.register("refused", "Errors told, by code", this.refused.clone());
         registry.register("signals", "Set-up signals by outcome", this.signals.clone());
         this.ledger.register(&mut registry);
+        if node {
+            this.cluster.register(&mut registry);
+        }
         registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
         this.registry = registry;
         this

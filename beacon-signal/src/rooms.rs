@@ -3,10 +3,14 @@
 mod edges;
 mod mesh;
 mod record;
+mod refused;
 mod room;
 
-pub(crate) use edges::ends_soon;
-pub(crate) use mesh::Mesh;
+pub(crate) use edges::{Edges, ends_soon};
+pub(crate) use mesh::{Mesh, Seen};
+pub(crate) use record::{Event, SAMPLE_INTERVAL, Sample, Totals, What, steps};
+pub(crate) use refused::{REPLACED, Refused};
+pub(crate) use room::{ENDED, Greeting, SENT_AWAY, TOLD_MAX, Told, refresh_after};
 
 use crate::books::now_ms;
 use crate::config::Config;
@@ -18,15 +22,14 @@ use beacon_sdk::signaling::hints;
 use beacon_sdk::signaling::{ErrorCode, ServerMessage, SignalData, THUMBNAIL_INTERVAL, VERSION};
 use beacon_sdk::{About, Identity, PeerId, Rng, Thumbnail};
 use core::time::Duration;
-use edges::Edges;
-use room::{Greeting, Member, Room, Told};
+use room::{Member, Room};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Details of a peer that come faster are passed over.
-const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A broadcast whose origin is here, as `GET /api/streams` lists it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -56,9 +59,9 @@ pub struct Stream {
 /// A connection's place in a room. Worth nothing once a newer connection has taken it.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    name: String,
-    peer: PeerId,
-    connection: u64,
+    pub(crate) name: String,
+    pub(crate) peer: PeerId,
+    pub(crate) connection: u64,
 }
 
 impl Seat {
@@ -81,9 +84,16 @@ pub(crate) enum Disobeyed {
     Stale,
     #[error("1024 peers are banned, the most there can be: pardon some")]
     Full,
+    #[error(transparent)]
+    Away(#[from] Away),
 }
 
-/// All rooms.
+/// The rooms are shared with other nodes, and what they share them through does not answer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the rooms are out of reach, Redis does not answer: try again in a few seconds")]
+pub(crate) struct Away;
+
+/// All rooms, in memory.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     rooms: BTreeMap<String, Room>,
@@ -100,13 +110,12 @@ pub(crate) struct Rooms {
 
 impl Rooms {
     pub(crate) fn new(config: &Config, issuer: Option<Identity>, rng: Rng) -> Self {
-        let heartbeat_ms = u32::try_from(config.heartbeat().as_millis()).unwrap_or(u32::MAX);
         Self {
             rooms: BTreeMap::new(),
             rooms_max: config.rooms_max,
             peers_max: config.peers_max,
             refresh: config.refresh,
-            greeting: Greeting { heartbeat_ms, issuer: issuer.as_ref().map(Identity::public) },
+            greeting: Greeting::of(config, issuer.as_ref()),
             issuer,
             keeps_details: config.mesh,
             rng,
@@ -122,9 +131,11 @@ impl Rooms {
         outbox: Outbox,
     ) -> Result<Seat, Closing> {
         match self.rooms.get(&join.name) {
-            Some(room) => room.admit(&join, self.peers_max)?,
+            Some(room) => {
+                room.admit(&join, self.peers_max).map_err(|refused| refused.closing(&join.name))?
+            }
             None if self.rooms.len() >= self.rooms_max => {
-                return Err((ErrorCode::Full, "no room for another broadcast: try later".into()));
+                return Err(Refused::RoomsFull.closing(&join.name));
             }
             None => {}
         }
@@ -136,7 +147,7 @@ impl Rooms {
         }
         let hint = hints::newcomer(join.peer, join.publish);
         let refresh_at = now + self.refresh;
-        outbox.send(&room.joined(self.greeting));
+        outbox.send(&self.greeting.joined(room.broadcast));
         let edges = Edges::default();
         let member =
             Member { connection, session, outbox, edges, hint, refresh_at, since: now, told: None };
@@ -220,9 +231,7 @@ impl Rooms {
         let room = self.of_origin(seat)?;
         let new = |at: Instant| now.saturating_duration_since(at) < THUMBNAIL_INTERVAL;
         if room.thumbnail_at.is_some_and(new) {
-            let seconds = THUMBNAIL_INTERVAL.as_secs();
-            let cause = format!("a thumbnail is replaced every {seconds} s at most: send it later");
-            return Err((ErrorCode::Rate, cause));
+            return Err(too_soon());
         }
         room.thumbnail_at = Some(now);
         room.listing.thumbnail = picture;
@@ -233,10 +242,7 @@ impl Rooms {
     fn of_origin(&mut self, seat: &Seat) -> Result<&mut Room, Closing> {
         let here = self.member(seat).is_some();
         let room = self.rooms.get_mut(&seat.name).filter(|_| here);
-        room.filter(|room| room.origin == Some(seat.peer)).ok_or_else(|| {
-            let cause = "only its origin says what a broadcast is: join with publish";
-            (ErrorCode::BadListing, cause.into())
-        })
+        room.filter(|room| room.origin == Some(seat.peer)).ok_or_else(not_origin)
     }
 
     /// Does what the owner of the broadcast `name` orders.
@@ -302,8 +308,21 @@ impl Rooms {
     }
 }
 
+/// A thumbnail came too soon after the last.
+pub(crate) fn too_soon() -> Closing {
+    let seconds = THUMBNAIL_INTERVAL.as_secs();
+    let cause = format!("a thumbnail is replaced every {seconds} s at most: send it later");
+    (ErrorCode::Rate, cause)
+}
+
+/// Somebody else describes a broadcast.
+pub(crate) fn not_origin() -> Closing {
+    let cause = "only its origin says what a broadcast is: join with publish";
+    (ErrorCode::BadListing, cause.into())
+}
+
 /// Where a thumbnail is, with a part that changes with the picture.
-fn address(name: &str, picture: &Thumbnail) -> String {
+pub(crate) fn address(name: &str, picture: &Thumbnail) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(picture.bytes());
     let mut path = String::from("/api/streams/");

@@ -2,11 +2,13 @@
 
 use crate::api::READERS_MAX;
 use crate::books::{Books, LedgerError};
+use crate::cluster::{Cluster, ClusterError};
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::rooms::Rooms;
+use crate::tracker::Tracker;
 use axum::Router;
 use axum::body::Body;
 use beacon_sdk::Rng;
@@ -19,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -66,6 +68,9 @@ pub enum ServerError {
     /// The ledger cannot start.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The rooms cannot be shared with other nodes.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A page cannot be read.
     #[error(
         "cannot read {}: {source}; `cargo xtask web` builds the folder beacon-web/dist",
@@ -100,7 +105,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Semaphore,
     /// Becomes true once, when the server stops.
     pub(crate) stop: watch::Sender<bool>,
-    rooms: Mutex<Rooms>,
+    rooms: Tracker,
     places: Arc<Semaphore>,
     next_connection: AtomicU64,
 }
@@ -109,10 +114,9 @@ pub(crate) struct Shared {
 pub(crate) type Lease = Arc<OwnedSemaphorePermit>;
 
 impl Shared {
-    /// The rooms, locked. Never held across an await.
-    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        // Rooms are consistent between any two statements that can panic: none can.
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The rooms, wherever they are.
+    pub(crate) fn rooms(&self) -> &Tracker {
+        &self.rooms
     }
 
     pub(crate) fn next_connection(&self) -> u64 {
@@ -148,9 +152,18 @@ impl Server {
         let local_addr = listener.local_addr().map_err(failed)?;
         let connections = config.connections_max + HTTP_MAX;
         let issuer = books.as_ref().map(|books| books.issuer().clone());
+        let metrics = Metrics::new(config.cluster.is_some());
+        let rng = Rng::new(seed, 0);
+        let rooms = match &config.cluster {
+            None => Tracker::Alone(Mutex::new(Rooms::new(&config, issuer, rng))),
+            Some(at) => {
+                let numbers = metrics.cluster.clone();
+                Tracker::Cluster(Arc::new(Cluster::open(at, &config, issuer, rng, numbers).await?))
+            }
+        };
         let shared = Shared {
-            rooms: Mutex::new(Rooms::new(&config, issuer, Rng::new(seed, 0))),
-            metrics: Metrics::new(),
+            rooms,
+            metrics,
             pages,
             books,
             readers: Semaphore::new(READERS_MAX),
@@ -188,6 +201,11 @@ impl Server {
             tokio::spawn(Arc::clone(books).keep(shared.metrics.ledger.clone(), closing))
         };
         let keeping = shared.books.as_ref().map(keep);
+        let (close_cluster, closing) = oneshot::channel::<()>();
+        let sharing = match shared.rooms() {
+            Tracker::Alone(_) => None,
+            Tracker::Cluster(cluster) => Some(tokio::spawn(Arc::clone(cluster).keep(closing))),
+        };
         let router = http::router(Arc::clone(&shared));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -219,6 +237,11 @@ impl Server {
         match timeout(shared.config.grace, all).await {
             Ok(_) => info!("stopped"),
             Err(_) => info!("stopped; some peers did not take their goodbye in time"),
+        }
+        // When all have left, so does the node.
+        drop(close_cluster);
+        if let Some(sharing) = sharing {
+            let _ = sharing.await;
         }
         // With the last words of the peers in the till.
         drop(close_books);

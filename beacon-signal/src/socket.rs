@@ -162,7 +162,7 @@ impl Session {
             (ClientMessage::Heartbeat, _) => self.say(&ServerMessage::Heartbeat).await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
             (ClientMessage::Join { join, session, proof, .. }, None) => {
-                match self.join(join, session, &proof) {
+                match self.join(join, session, &proof).await {
                     Ok(seat) => self.seat = Some(seat),
                     Err(refusal) => return self.refuse(refusal).await,
                 }
@@ -198,7 +198,7 @@ impl Session {
     }
 
     /// Lets a peer in that proves to be who it says.
-    fn join(&self, join: Join, session: u64, proof: &Proof) -> Result<Seat, Closing> {
+    async fn join(&mut self, join: Join, session: u64, proof: &Proof) -> Result<Seat, Closing> {
         if !proof.verify(&self.nonce, session, &join) {
             let cause = "the join is not signed by the key of this peer: sign this connection's \
                          challenge with the identity that the peer id is of";
@@ -207,7 +207,7 @@ impl Session {
         let now = Instant::now();
         let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
         let at = (self.connection, session);
-        let seat = self.shared.rooms().join(now, join, at, self.outbox.clone())?;
+        let seat = self.shared.rooms().join(now, join, at, self.outbox.clone()).await?;
         if let (Some(books), Some(publisher)) = (&self.shared.books, publisher) {
             books.welcome(publisher);
         }

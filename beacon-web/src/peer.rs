@@ -91,7 +91,7 @@ impl WebPeer {
         let lister = Some(broadcast.lister());
         let (stopper, snapshots) = (broadcast.stopper(), broadcast.snapshots());
         let mut ticket = broadcast.ticket().clone();
-        ticket.rendezvous.push(read.signal);
+        ticket.rendezvous.extend(read.signal.split(',').map(|url| url.trim().to_owned()));
         let told = out.clone();
         spawn_local(async move {
             while let Some(event) = broadcast.next_event().await {

@@ -65,10 +65,11 @@ impl Edge {
     }
 }
 
-/// A signaling server that only this machine can reach has only peers of this machine.
+/// Signaling servers that only this machine can reach have only peers of this machine.
 fn transport(me: PeerId, signal: &str, ice: &[String]) -> Result<WebRtc> {
     let local = ["ws://127.", "ws://localhost", "ws://[::1]"];
-    let mut config = if local.iter().any(|prefix| signal.starts_with(prefix)) {
+    let is_local = |url: &str| local.iter().any(|prefix| url.trim().starts_with(prefix));
+    let mut config = if signal.split(',').all(is_local) {
         WebRtcConfig::loopback()
     } else {
         WebRtcConfig::default()

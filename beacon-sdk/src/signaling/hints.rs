@@ -9,7 +9,7 @@ use core::cmp::Reverse;
 /// Hints in one message: half good parents, half random ones.
 pub const HINTS: usize = 20;
 /// Good parents are drawn from this many, so that comers do not all dial the same ten.
-const BEST_OF: usize = 30;
+pub const BEST_OF: usize = 30;
 /// What an origin is taken to have room for before it reports. (Guess.)
 const ORIGIN_SLOTS: u16 = 4;
 
@@ -65,6 +65,43 @@ pub fn choose(ranked: usize, own: Option<usize>, rng: &mut Rng) -> Vec<usize> {
     chosen
 }
 
+/// As [`choose`], for whoever sees of a ranking only its head and `others` drawn from all of it at random: `best`
+/// are the first of it, best first, and all of it where it has no more than [`BEST_OF`] peers. Up to
+/// [`HINTS`] without `own`, best first; a ranking of one more besides is told whole.
+#[must_use]
+pub fn draw(best: &[PeerHint], others: &[PeerHint], own: PeerId, rng: &mut Rng) -> Vec<PeerHint> {
+    let mut best: Vec<&PeerHint> = best.iter().filter(|hint| hint.peer != own).collect();
+    let mut chosen: Vec<PeerHint> = Vec::with_capacity(HINTS + 1);
+    if others.is_empty() && best.len() <= HINTS + 1 {
+        chosen.extend(best.into_iter().cloned());
+    } else {
+        // The first is the origin while it has room, and always told.
+        if let Some((_, rest)) = best.split_first_mut() {
+            rng.shuffle(rest);
+        }
+        let mut others: Vec<&PeerHint> = others.iter().filter(|hint| hint.peer != own).collect();
+        rng.shuffle(&mut others);
+        let (good, left) = best.split_at(best.len().min(HINTS / 2));
+        // Where all are among the best, the rest of them are the others.
+        let random = if others.is_empty() { left } else { &others };
+        for hint in good.iter().chain(random) {
+            if chosen.len() < HINTS && chosen.iter().all(|told| told.peer != hint.peer) {
+                chosen.push((*hint).clone());
+            }
+        }
+    }
+    chosen.sort_by_key(preference);
+    chosen
+}
+
+/// A hint's [`preference`] as one number, the best lowest; those alike go by their id.
+#[must_use]
+pub fn rank(hint: &PeerHint) -> u32 {
+    let full = u32::from(hint.slots == 0) << 31;
+    let (depth, score) = (u32::from(hint.depth), u32::from(hint.score.min(100)));
+    full | depth << 23 | (100 - score) << 16 | u32::from(u16::MAX - hint.slots)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +141,45 @@ mod tests {
         assert_eq!(choose(4, Some(2), &mut rng), [0, 1, 3]);
         assert_eq!(choose(1, Some(0), &mut rng), [0; 0]);
         assert_eq!(choose(HINTS + 1, None, &mut rng).len(), HINTS + 1);
+    }
+
+    #[test]
+    fn the_number_of_a_hint_orders_as_its_preference() {
+        let mut hints = Vec::new();
+        for (at, slots) in [0, 1, 7, u16::MAX].into_iter().enumerate() {
+            for depth in [0, 1, 7, 255] {
+                for score in [0, 50, 100] {
+                    let peer = PeerId::from_bytes([at as u8; 32]);
+                    hints.push(PeerHint { peer, score, role: Role::Relay, depth, slots });
+                }
+            }
+        }
+        for one in &hints {
+            for other in &hints {
+                let numbers = (rank(one), one.peer).cmp(&(rank(other), other.peer));
+                assert_eq!(numbers, preference(one).cmp(&preference(other)), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_ranking_and_others_at_random_do_for_all_of_it() {
+        let mut rng = Rng::new([0; 32], 0);
+        let hint = |number: u16| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            reported(PeerId::from_bytes(id), number == 0, &report(50, Role::Relay, 2, 3))
+        };
+        let all: Vec<PeerHint> = (0..1000).map(hint).collect();
+        let ids = |hints: &[PeerHint]| hints.iter().map(|hint| hint.peer).collect::<Vec<_>>();
+        // A small room is told whole, but for the peer itself.
+        let told = draw(&all[..HINTS + 2], &[], all[3].peer, &mut rng);
+        assert_eq!((told.len(), ids(&told).contains(&all[3].peer)), (HINTS + 1, false));
+        assert_eq!(draw(&all[..BEST_OF], &[], all[3].peer, &mut rng).len(), HINTS);
+        let told = draw(&all[..BEST_OF], &all[500..520], all[510].peer, &mut rng);
+        assert_eq!((told.len(), told[0].peer), (HINTS, all[0].peer), "the origin is told");
+        assert_eq!(told.iter().filter(|hint| all[500..520].contains(hint)).count(), HINTS / 2);
+        assert!(!ids(&told).contains(&all[510].peer));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use beacon_ledger::{Edge, Id, SignedEdge};
 use beacon_sdk::plugin::EDGE_BYTES_MAX;
-use beacon_sdk::signaling::EdgeData;
+use beacon_sdk::signaling::{EdgeData, ServerMessage};
 use beacon_sdk::{BroadcastId, Identity, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ const _: () = assert!(beacon_ledger::receipt::EDGE_LEN <= EDGE_BYTES_MAX);
 
 /// What a member of a room was told, as a downloader.
 #[derive(Debug, Default)]
-pub(super) struct Edges {
+pub(crate) struct Edges {
     /// Whom it was told of: lately, and before.
     named: [BTreeSet<PeerId>; 2],
     /// When its edges end, by uploader.
@@ -29,7 +29,7 @@ pub(super) struct Edges {
 
 impl Edges {
     /// Takes note that the member was told of a peer.
-    pub(super) fn name(&mut self, peer: PeerId) {
+    pub(crate) fn name(&mut self, peer: PeerId) {
         self.named[0].insert(peer);
         if self.named[0].len() > NAMED_MIN {
             self.named.swap(0, 1);
@@ -38,12 +38,29 @@ impl Edges {
     }
 
     /// Whether the member was told of a peer.
-    pub(super) fn knows(&self, peer: PeerId) -> bool {
+    pub(crate) fn knows(&self, peer: PeerId) -> bool {
         self.named.iter().any(|named| named.contains(&peer))
     }
 
+    /// The edge by which the member, as `downloader` in its `session`, takes a broadcast from `uploader`, if one
+    /// is due.
+    pub(crate) fn issue(
+        &mut self,
+        issuer: &Identity,
+        now_ms: u64,
+        broadcast: BroadcastId,
+        (downloader, session): (PeerId, u64),
+        uploader: PeerId,
+    ) -> Option<ServerMessage> {
+        if !self.due(now_ms, uploader) {
+            return None;
+        }
+        let edge = issue(issuer, now_ms, broadcast, (downloader, session), uploader)?;
+        Some(ServerMessage::Edges { edges: vec![edge] })
+    }
+
     /// Whether an edge from `uploader` is due, and takes note that it is issued then.
-    pub(super) fn due(&mut self, now_ms: u64, uploader: PeerId) -> bool {
+    fn due(&mut self, now_ms: u64, uploader: PeerId) -> bool {
         let holds = |end: &u64| end.saturating_sub(now_ms) > RENEW_MS;
         if self.issued.get(&uploader).is_some_and(holds) {
             return false;
@@ -57,7 +74,7 @@ impl Edges {
     }
 
     /// Another broadcast: edges of the last one pay nothing in it.
-    pub(super) fn forget_issued(&mut self) {
+    pub(crate) fn forget_issued(&mut self) {
         self.issued.clear();
     }
 }
@@ -68,7 +85,7 @@ pub(crate) fn ends_soon(now_ms: u64, edge: &SignedEdge) -> bool {
 }
 
 /// The edge by which `downloader` takes a broadcast from `uploader` from now on.
-pub(super) fn issue(
+fn issue(
     issuer: &Identity,
     now_ms: u64,
     broadcast: BroadcastId,

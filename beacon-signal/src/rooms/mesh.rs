@@ -4,7 +4,7 @@ use super::Rooms;
 use super::record::{Event, SAMPLE_INTERVAL, Sample, Totals, rate, unix};
 use super::room::{Member, Room};
 use crate::order::ShortId;
-use beacon_sdk::plugin::LinkDetail;
+use beacon_sdk::plugin::{Detail, LinkDetail, PeerHint};
 use beacon_sdk::signaling::VERSION;
 use beacon_sdk::{PeerId, Percentiles, Role};
 use serde::Serialize;
@@ -17,20 +17,20 @@ const PEERS_SHOWN_MAX: usize = 300;
 #[derive(Debug, Serialize)]
 pub(crate) struct Mesh {
     name: String,
-    title: String,
+    pub(crate) title: String,
     version: u16,
     /// The origin; none while it is away.
     origin: Option<ShortId>,
-    since: u64,
+    pub(crate) since: u64,
     age: u64,
-    viewers: usize,
+    pub(crate) viewers: usize,
     /// Peers of which only the number is told.
     more: usize,
     sample_s: u64,
-    totals: Totals,
+    pub(crate) totals: Totals,
     peers: Vec<Peer>,
-    history: Vec<Sample>,
-    events: Vec<Event>,
+    pub(crate) history: Vec<Sample>,
+    pub(crate) events: Vec<Event>,
 }
 
 /// One peer, by its own account.
@@ -84,33 +84,80 @@ impl Room {
         let mut seen = std::collections::BTreeSet::new();
         shown.retain(|peer| self.members.contains_key(peer) && seen.insert(*peer));
         shown.truncate(PEERS_SHOWN_MAX);
-        let peer = |id: &PeerId| Some(self.peer(now, *id, self.members.get(id)?));
-        let peers: Vec<Peer> = shown.iter().filter_map(peer).collect();
+        let passed = |since: Instant| now.saturating_duration_since(since).as_secs();
+        let seen = |id: &PeerId| {
+            let Member { hint, since, told, .. } = self.members.get(id)?;
+            let told = told.as_ref().map(|told| (passed(told.at), (*told.detail).clone()));
+            Some(Seen { hint: hint.clone(), age: passed(*since), told })
+        };
+        let seen = shown.iter().filter_map(seen).collect();
         Mesh {
-            name: name.to_owned(),
             title: self.listing.about.title().to_owned(),
-            version: VERSION,
-            origin: self.origin.map(ShortId::from),
             since: unix(self.since),
-            age: SystemTime::now().duration_since(self.since).unwrap_or_default().as_secs(),
             viewers: self.viewers(),
-            more: self.members.len().saturating_sub(peers.len()),
-            sample_s: SAMPLE_INTERVAL.as_secs(),
             totals: self.record.totals(),
-            peers,
             history: self.record.samples(),
             events: self.record.events(),
+            ..Mesh::of(name, self.origin, seen, |id| self.members.contains_key(id))
+        }
+        .aged(self.members.len())
+    }
+}
+
+/// What is known of one peer.
+pub(crate) struct Seen {
+    pub(crate) hint: PeerHint,
+    /// Seconds since it joined.
+    pub(crate) age: u64,
+    /// What it told last, and seconds since.
+    pub(crate) told: Option<(u64, Detail)>,
+}
+
+impl Mesh {
+    /// The peers of a mesh; `here` says of any id whether it is in the room. All else is empty.
+    pub(crate) fn of(
+        name: &str,
+        origin: Option<PeerId>,
+        seen: Vec<Seen>,
+        here: impl Fn(&PeerId) -> bool,
+    ) -> Self {
+        let peers = seen.into_iter().map(|seen| Peer::of(seen, origin, &here)).collect();
+        Self {
+            name: name.to_owned(),
+            title: String::new(),
+            version: VERSION,
+            origin: origin.map(ShortId::from),
+            since: 0,
+            age: 0,
+            viewers: 0,
+            more: 0,
+            sample_s: SAMPLE_INTERVAL.as_secs(),
+            totals: Totals::default(),
+            peers,
+            history: Vec::new(),
+            events: Vec::new(),
         }
     }
 
-    fn peer(&self, now: Instant, id: PeerId, member: &Member) -> Peer {
-        let told = member.told.as_ref();
-        let detail = told.map(|told| (*told.detail).clone()).unwrap_or_default();
-        let origin = self.origin == Some(id);
+    /// With the age of the broadcast by this server's clock, and the number of those in the room that are not shown.
+    pub(crate) fn aged(mut self, members: usize) -> Self {
+        self.age = unix(SystemTime::now()).saturating_sub(self.since);
+        self.more = members.saturating_sub(self.peers.len());
+        self
+    }
+}
+
+impl Peer {
+    fn of(seen: Seen, origin: Option<PeerId>, here: &impl Fn(&PeerId) -> bool) -> Self {
+        let Seen { hint, age, told } = seen;
+        let id = hint.peer;
+        let origin = origin == Some(id);
+        let hop = (origin || told.is_some()).then_some(hint.depth).filter(|&hop| hop < u8::MAX);
+        let (told, detail) = told.unzip();
+        let detail = detail.unwrap_or_default();
         // Only those that are here: a lie cannot add peers to the picture.
         let parent = |link: &LinkDetail| {
-            let here =
-                link.parent_of > 0 && link.peer != id && self.members.contains_key(&link.peer);
+            let here = link.parent_of > 0 && link.peer != id && here(&link.peer);
             here.then(|| Parent {
                 id: link.peer.into(),
                 stripes: link.parent_of,
@@ -118,15 +165,13 @@ impl Room {
                 bps: rate(link.down_bps),
             })
         };
-        let here = |link: &&LinkDetail| link.child_of > 0 && self.members.contains_key(&link.peer);
-        Peer {
+        let child = |link: &&LinkDetail| link.child_of > 0 && here(&link.peer);
+        Self {
             id: id.into(),
-            role: member.hint.role,
-            hop: (origin || told.is_some())
-                .then_some(member.hint.depth)
-                .filter(|&hop| hop < u8::MAX),
-            age: now.saturating_duration_since(member.since).as_secs(),
-            told: told.map(|told| now.saturating_duration_since(told.at).as_secs()),
+            role: hint.role,
+            hop,
+            age,
+            told,
             origin_bps: rate(detail.origin_bps),
             peers_bps: rate(detail.peers_bps),
             up_bps: rate(detail.up_bps),
@@ -140,7 +185,7 @@ impl Room {
                 p95: exact(detail.latency_ms.p95),
                 p99: exact(detail.latency_ms.p99),
             },
-            children: detail.links.iter().filter(here).count(),
+            children: detail.links.iter().filter(child).count(),
             parents: if origin {
                 Vec::new()
             } else {

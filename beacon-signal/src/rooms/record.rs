@@ -4,12 +4,12 @@ use crate::order::ShortId;
 use beacon_sdk::PeerId;
 use beacon_sdk::plugin::Detail;
 use core::time::Duration;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Time between two samples.
-pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 /// Samples kept: ten minutes.
 const SAMPLES_MAX: usize = 120;
 /// Events kept.
@@ -20,31 +20,31 @@ const STEP_MAX: u64 = 1000;
 const RATE_MAX: u64 = 100_000_000_000;
 
 /// A room at one moment.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Sample {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sample {
     /// Seconds since the Unix epoch.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// Peers besides the origin.
-    pub(super) viewers: usize,
+    pub(crate) viewers: usize,
     /// Of those, peers that tell how they do.
-    pub(super) telling: usize,
+    pub(crate) telling: usize,
     /// Bits per second that the origin gives.
-    pub(super) origin_up_bps: u64,
+    pub(crate) origin_up_bps: u64,
     /// Bits per second that viewers have from the origin, and from each other.
-    pub(super) from_origin_bps: u64,
-    pub(super) from_peers_bps: u64,
+    pub(crate) from_origin_bps: u64,
+    pub(crate) from_peers_bps: u64,
     /// From capture to the picture: the median of the viewers' medians, and of their 95th
     /// percentiles the largest but the worst twentieth.
-    pub(super) latency_p50_ms: u64,
-    pub(super) latency_p95_ms: u64,
+    pub(crate) latency_p50_ms: u64,
+    pub(crate) latency_p95_ms: u64,
     /// Since the sample before.
-    pub(super) missed: u64,
-    pub(super) stalls: u64,
+    pub(crate) missed: u64,
+    pub(crate) stalls: u64,
 }
 
 /// Something that happened to a peer.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Event {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Event {
     /// Counts up.
     id: u64,
     /// Seconds since the Unix epoch.
@@ -55,9 +55,9 @@ pub(super) struct Event {
     count: u64,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum What {
+pub(crate) enum What {
     /// The origin came.
     Live,
     /// The origin went.
@@ -74,15 +74,31 @@ pub(super) enum What {
     Moved,
 }
 
+impl What {
+    /// The word for it, as in JSON.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ended => "ended",
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Returned => "returned",
+            Self::Stalled => "stalled",
+            Self::Missed => "missed",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// Counts since the room was opened.
 #[derive(Copy, Clone, Debug, Default, Serialize)]
-pub(super) struct Totals {
-    pub(super) joined: u64,
-    pub(super) left: u64,
-    pub(super) returned: u64,
-    pub(super) missed: u64,
-    pub(super) stalls: u64,
-    pub(super) moves: u64,
+pub(crate) struct Totals {
+    pub(crate) joined: u64,
+    pub(crate) left: u64,
+    pub(crate) returned: u64,
+    pub(crate) missed: u64,
+    pub(crate) stalls: u64,
+    pub(crate) moves: u64,
 }
 
 #[derive(Debug)]
@@ -166,15 +182,8 @@ impl Record {
     /// A peer told how it does; `before` is what it told last.
     pub(super) fn told(&mut self, peer: PeerId, before: Option<&Detail>, now: &Detail) {
         let Some(before) = before else { return };
-        for (kind, was, is) in [
-            (What::Stalled, before.stalls, now.stalls),
-            (What::Missed, before.missed, now.missed),
-            (What::Moved, before.moves, now.moves),
-        ] {
-            let more = is.saturating_sub(was).min(STEP_MAX);
-            if more > 0 {
-                self.add(kind, peer, more);
-            }
+        for (kind, more) in steps(before, now) {
+            self.add(kind, peer, more);
         }
     }
 
@@ -190,6 +199,24 @@ impl Record {
             return;
         }
         self.sample_at = now + SAMPLE_INTERVAL;
+        let mut sample = Sample::of(viewers, origin, telling);
+        sample.missed = self.totals.missed - self.sampled.missed;
+        sample.stalls = self.totals.stalls - self.sampled.stalls;
+        self.sampled = self.totals;
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(sample);
+    }
+}
+
+impl Sample {
+    /// What the origin and the viewers tell now.
+    pub(crate) fn of<'a>(
+        viewers: usize,
+        origin: Option<&Detail>,
+        telling: impl Iterator<Item = &'a Detail>,
+    ) -> Self {
         let mut sample = Sample { at: unix(SystemTime::now()), viewers, ..Sample::default() };
         sample.origin_up_bps = origin.map_or(0, |detail| rate(detail.up_bps));
         let (mut medians, mut worst) = (Vec::new(), Vec::new());
@@ -205,14 +232,20 @@ impl Record {
         }
         sample.latency_p50_ms = at_share(&mut medians, 50);
         sample.latency_p95_ms = at_share(&mut worst, 95);
-        sample.missed = self.totals.missed - self.sampled.missed;
-        sample.stalls = self.totals.stalls - self.sampled.stalls;
-        self.sampled = self.totals;
-        if self.samples.len() == SAMPLES_MAX {
-            self.samples.pop_front();
-        }
-        self.samples.push_back(sample);
+        sample
     }
+}
+
+/// What has happened to a peer between two details, and how often.
+pub(crate) fn steps(before: &Detail, now: &Detail) -> impl Iterator<Item = (What, u64)> + use<> {
+    [
+        (What::Stalled, before.stalls, now.stalls),
+        (What::Missed, before.missed, now.missed),
+        (What::Moved, before.moves, now.moves),
+    ]
+    .map(|(kind, was, is)| (kind, is.saturating_sub(was).min(STEP_MAX)))
+    .into_iter()
+    .filter(|(_, more)| *more > 0)
 }
 
 /// A rate that a peer claims, within reason.
@@ -220,7 +253,7 @@ pub(super) fn rate(bps: u64) -> u64 {
     bps.min(RATE_MAX)
 }
 
-pub(super) fn unix(time: SystemTime) -> u64 {
+pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

@@ -1,10 +1,12 @@
 //! One room: the peers that joined with one name, what they are told, and of whom.
 
 use super::Disobeyed;
-use super::edges::{self, Edges};
+use super::edges::Edges;
 use super::record::Record;
+use super::refused::{REPLACED, Refused};
+use crate::config::Config;
 use crate::order::{Action, Order, ShortId};
-use crate::outbox::{Closing, Outbox};
+use crate::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Detail, Join, PeerHint};
 use beacon_sdk::signaling::hints::{self, HINTS};
@@ -16,16 +18,32 @@ use std::time::{Instant, SystemTime};
 
 /// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
 /// peers are told of comers, and leavers just stop being told of.
-const TOLD_MAX: usize = 64;
+pub(crate) const TOLD_MAX: usize = 64;
 /// Peers that one owner sends away at most.
 const BANNED_MAX: usize = 1024;
+/// What a peer is told when its owner sends it away, and when the owner ends the broadcast.
+pub(crate) const SENT_AWAY: &str = "the broadcaster has sent this peer away";
+pub(crate) const ENDED: &str = "the broadcaster has ended this";
 /// Peers of a room that are told anew in a second at most.
 const REFRESHES_PER_SECOND: usize = 200;
 /// What everybody is told at the door.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Greeting {
-    pub(super) heartbeat_ms: u32,
-    pub(super) issuer: Option<PublicKey>,
+pub(crate) struct Greeting {
+    pub(crate) heartbeat_ms: u32,
+    pub(crate) issuer: Option<PublicKey>,
+}
+
+impl Greeting {
+    pub(crate) fn of(config: &Config, issuer: Option<&Identity>) -> Self {
+        let heartbeat_ms = u32::try_from(config.heartbeat().as_millis()).unwrap_or(u32::MAX);
+        Self { heartbeat_ms, issuer: issuer.map(Identity::public) }
+    }
+
+    /// What a member is told of the broadcast, at the door and when it changes.
+    pub(crate) fn joined(self, broadcast: Option<BroadcastId>) -> ServerMessage {
+        let Self { heartbeat_ms, issuer } = self;
+        ServerMessage::Joined { version: VERSION, broadcast, heartbeat_ms, issuer }
+    }
 }
 
 /// The peers that joined with one name.
@@ -67,9 +85,9 @@ pub(super) struct Member {
 
 /// What a peer told of its links and counters last.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) at: Instant,
-    pub(super) detail: Box<Detail>,
+pub(crate) struct Told {
+    pub(crate) at: Instant,
+    pub(crate) detail: Box<Detail>,
 }
 
 impl Room {
@@ -107,10 +125,6 @@ impl Room {
         self.record.sample(now, count, of_origin, telling);
     }
 
-    pub(super) fn joined(&self, Greeting { heartbeat_ms, issuer }: Greeting) -> ServerMessage {
-        ServerMessage::Joined { version: VERSION, broadcast: self.broadcast, heartbeat_ms, issuer }
-    }
-
     /// Two set up a link: if one was told of the other, each may take the broadcast from the other. Those who
     /// find each other by themselves are no pair, and pay each other nothing.
     pub(super) fn pair(&mut self, issuer: &Identity, now_ms: u64, one: PeerId, other: PeerId) {
@@ -135,40 +149,29 @@ impl Room {
             return;
         };
         let Some(member) = self.members.get_mut(&downloader) else { return };
-        if !member.edges.due(now_ms, uploader) {
-            return;
-        }
         let taker = (downloader, member.session);
-        let edges = edges::issue(issuer, now_ms, broadcast, taker, uploader);
-        member.outbox.send(&ServerMessage::Edges { edges: edges.into_iter().collect() });
+        if let Some(edges) = member.edges.issue(issuer, now_ms, broadcast, taker, uploader) {
+            member.outbox.send(&edges);
+        }
     }
 
-    pub(super) fn admit(&self, join: &Join, peers_max: usize) -> Result<(), Closing> {
+    pub(super) fn admit(&self, join: &Join, peers_max: usize) -> Result<(), Refused> {
         if !join.publish && self.banned.contains(&join.peer.into()) {
-            let cause = "the broadcaster has sent this peer away: ask there, or watch another";
-            return Err((ErrorCode::Banned, cause.into()));
+            return Err(Refused::Banned);
         }
         if self.members.len() >= peers_max && !self.members.contains_key(&join.peer) {
-            return Err((ErrorCode::Full, "no room for another peer: try later".into()));
+            return Err(Refused::RoomFull);
         }
         let (Some(origin), Some(now), Some(new)) = (self.origin, self.broadcast, join.broadcast)
         else {
             return Ok(());
         };
-        if !join.publish {
-            return Ok(());
+        match join.publish {
+            // An origin is the publisher: its key is proven by now.
+            true if origin != join.peer => Err(Refused::NameTaken),
+            true if new.epoch < now.epoch => Err(Refused::StaleEpoch),
+            _ => Ok(()),
         }
-        let name = &join.name;
-        // An origin is the publisher: its key is proven by now.
-        if origin != join.peer {
-            let cause = format!("{name:?} is being published by another: choose another name");
-            return Err((ErrorCode::NameTaken, cause));
-        }
-        if new.epoch < now.epoch {
-            let cause = format!("a later run of {name:?} is here: start again with a later epoch");
-            return Err((ErrorCode::StaleEpoch, cause));
-        }
-        Ok(())
     }
 
     /// Makes `peer` the origin, and tells all if the broadcast changed.
@@ -195,7 +198,7 @@ impl Room {
         if self.broadcast != broadcast {
             self.broadcast = broadcast;
             self.members.values_mut().for_each(|member| member.edges.forget_issued());
-            let text = Utf8Bytes::from(self.joined(greeting).to_json());
+            let text = Utf8Bytes::from(greeting.joined(broadcast).to_json());
             for (_, member) in self.members.iter().filter(|(other, _)| **other != peer) {
                 member.outbox.send_text(text.clone());
             }
@@ -215,15 +218,14 @@ impl Room {
                 let found: Vec<PeerId> = self.members.keys().filter(meant).copied().collect();
                 for id in found {
                     if let Some(member) = self.remove(id) {
-                        let cause = "the broadcaster has sent this peer away";
-                        member.outbox.close(ErrorCode::Banned, cause);
+                        member.outbox.close(ErrorCode::Banned, SENT_AWAY);
                     }
                 }
             }
             Action::Pardon { peer } => drop(self.banned.remove(&peer)),
             Action::End => {
                 for member in core::mem::take(&mut self.members).into_values() {
-                    member.outbox.close(ErrorCode::Ended, "the broadcaster has ended this");
+                    member.outbox.close(ErrorCode::Ended, ENDED);
                 }
             }
         }
@@ -237,8 +239,7 @@ impl Room {
             self.record.came(peer, older.is_some());
         }
         if let Some(older) = older {
-            let cause = "a newer connection of the same peer has taken its place";
-            older.outbox.close(ErrorCode::Replaced, cause);
+            older.outbox.close(ErrorCode::Replaced, REPLACED);
         } else {
             self.ranking.push(peer);
         }
@@ -332,9 +333,7 @@ impl Room {
 
     /// Fresh hints for those whose time has come. The ranking is fresh.
     pub(super) fn refresh(&mut self, now: Instant, interval: Duration, rng: &mut Rng) {
-        let fair = Duration::from_secs(1) * u32::try_from(self.members.len()).unwrap_or(u32::MAX)
-            / REFRESHES_PER_SECOND as u32;
-        let next = now + interval.max(fair);
+        let next = now + refresh_after(interval, self.members.len());
         for place in 0..self.ranking.len() {
             let peer = self.ranking[place];
             let Some(member) = self.members.get_mut(&peer) else { continue };
@@ -344,4 +343,10 @@ impl Room {
             }
         }
     }
+}
+
+/// How long until a member of a room of `size` peers is told anew.
+pub(crate) fn refresh_after(interval: Duration, size: usize) -> Duration {
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    interval.max(Duration::from_secs(1) * size / REFRESHES_PER_SECOND as u32)
 }

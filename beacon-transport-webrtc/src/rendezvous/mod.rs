@@ -22,16 +22,20 @@ use core::time::Duration;
 #[cfg(not(target_family = "wasm"))]
 use native::{Address, Connecting, Socket};
 use session::{Outgoing, Session, Step};
+use std::collections::VecDeque;
 use tracing::{debug, info, warn};
 
 /// The first pause before a lost server is tried again; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 /// The longest pause.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// Servers that a client may be given.
+const ADDRESSES_MAX: usize = 16;
 /// A connection that lasted this long was a good one: the next pause is the first again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 
-/// A [`Rendezvous`] over a `beacon-signal` server, `ws://` or `wss://`.
+/// A [`Rendezvous`] over a `beacon-signal` server, `ws://` or `wss://`, or over several that share their rooms: when one is
+/// lost, the next is tried, and after the last the first again.
 ///
 /// Nothing is spawned: everything happens while [`next_event`](Rendezvous::next_event) is polled,
 /// inside a tokio runtime with time and network, or in a page or a worker. A lost server is tried again for as long as it
@@ -50,7 +54,8 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 /// # Ok::<(), beacon_sdk::plugin::RendezvousError>(())
 /// ```
 pub struct SignalClient {
-    address: Address,
+    /// At least one, the one in use first.
+    addresses: VecDeque<Address>,
     rng: Rng,
     outgoing: Outgoing,
     state: State,
@@ -73,17 +78,24 @@ enum State {
 
 impl SignalClient {
     /// A client of the server at `url`: `ws://HOST:PORT` or `wss://HOST`, for the peer `identity`, which
-    /// proves to the server that its id is its own. No input or output yet.
+    /// proves to the server that its id is its own. Up to 16 servers that share their rooms may be named, separated by
+    /// commas; the first is tried first. No input or output yet.
     ///
     /// # Errors
-    /// [`RendezvousError::Address`] for what is not such a URL.
+    /// [`RendezvousError::Address`] for what is not such a URL, or more than 16 of them.
     pub fn new(url: &str, identity: &Identity) -> Result<Self, RendezvousError> {
-        let address = Address::parse(url).map_err(RendezvousError::Address)?;
+        let addresses = url.split(',').map(|url| Address::parse(url.trim()));
+        let addresses: VecDeque<Address> =
+            addresses.collect::<Result<_, _>>().map_err(RendezvousError::Address)?;
+        if addresses.len() > ADDRESSES_MAX {
+            let cause = format!("{} servers are named; {ADDRESSES_MAX} do", addresses.len());
+            return Err(RendezvousError::Address(cause));
+        }
         let session = u64::from_le_bytes(jitter()) & SESSION_MAX;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&jitter());
         Ok(Self {
-            address,
+            addresses,
             rng: Rng::new(seed, 0),
             outgoing: Outgoing::new(identity.clone(), session),
             state: State::New,
@@ -110,7 +122,7 @@ impl SignalClient {
                 State::Refused(error) => return Poll::Ready(Err(error.clone())),
                 State::Waiting(pause) => {
                     ready!(pause.as_mut().poll(context));
-                    self.state = State::Connecting(self.address.connect());
+                    self.state = self.connect();
                 }
                 State::Connecting(connecting) => match ready!(connecting.as_mut().poll(context)) {
                     Ok(socket) => {
@@ -144,7 +156,16 @@ impl SignalClient {
         }
     }
 
-    /// Begins a pause; an event if the application does not know yet.
+    fn connect(&self) -> State {
+        // There is always one.
+        self.addresses.front().map_or(State::Closed, |first| State::Connecting(first.connect()))
+    }
+
+    fn server(&self) -> String {
+        self.addresses.front().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Begins a pause, after which the next server is tried; an event if the application does not know yet.
     fn suspend(&mut self, reason: String) -> Option<RendezvousEvent> {
         let pause = BACKOFF_MIN.saturating_mul(1 << self.pauses.min(8)).min(BACKOFF_MAX);
         let halves = Duration::from_millis(u64::from(self.rng.below(
@@ -153,13 +174,15 @@ impl SignalClient {
         )));
         self.pauses = self.pauses.saturating_add(1);
         self.state = State::Waiting(Box::pin(sleep(pause - halves)));
+        let server = self.server();
+        self.addresses.rotate_left(1);
         // An offer from before the outage would be answered long after its dial was given up.
         self.outgoing.forget_signals();
         if core::mem::replace(&mut self.suspended, true) {
-            debug!(server = %self.address, reason, "still out of reach");
+            debug!(server, reason, "still out of reach");
             return None;
         }
-        info!(server = %self.address, reason, "the signaling server is out of reach");
+        info!(server, reason, "the signaling server is out of reach");
         Some(RendezvousEvent::Suspended { reason })
     }
 }
@@ -185,7 +208,7 @@ impl fmt::Debug for SignalClient {
             State::Refused(_) => "refused",
             State::Closed => "closed",
         };
-        write!(f, "SignalClient({}, {state})", self.address)
+        write!(f, "SignalClient({}, {state})", self.server())
     }
 }
 
@@ -198,9 +221,7 @@ impl Rendezvous for SignalClient {
         }
         let refused = |cause: String| State::Refused(RendezvousError::Refused(cause));
         self.state = match check_join(&join) {
-            Ok(()) if join.peer == self.outgoing.identity.public() => {
-                State::Connecting(self.address.connect())
-            }
+            Ok(()) if join.peer == self.outgoing.identity.public() => self.connect(),
             Ok(()) => refused("a client joins as the peer whose identity it was given".into()),
             Err(error) => refused(error.to_string()),
         };

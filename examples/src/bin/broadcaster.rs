@@ -16,7 +16,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
 struct Args {
-    /// Signaling server, ws://HOST:PORT or wss://HOST
+    /// Signaling server, ws://HOST:PORT or wss://HOST; several that share their rooms, separated by commas
     #[arg(long, value_name = "URL")]
     signal: String,
     /// Name under which viewers find the broadcast, 1 to 64 characters
@@ -85,7 +85,8 @@ async fn run(args: Args) -> Result<()> {
         .config(config)
         .code(RaptorQ::new())
         .publish(&args.name, source, record)?;
-    let ticket = Ticket { rendezvous: vec![args.signal.clone()], ..broadcast.ticket().clone() };
+    let rendezvous = args.signal.split(',').map(|url| url.trim().to_owned()).collect();
+    let ticket = Ticket { rendezvous, ..broadcast.ticket().clone() };
     finish::say(format_args!("ticket {ticket}"));
     finish::say(format_args!("watch  viewer --signal {} --name {}", args.signal, args.name));
     broadcast.list(listing);

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, after_help = args::AFTER_HELP)]
 struct Args {
-    /// Signaling server, ws://HOST:PORT or wss://HOST
+    /// Signaling server, ws://HOST:PORT or wss://HOST; several that share their rooms, separated by commas
     #[arg(long, value_name = "URL", required_unless_present = "ticket")]
     signal: Option<String>,
     /// Name of the broadcast; whoever publishes it there is believed
@@ -117,7 +117,8 @@ async fn tell(mut watch: Watch, verbose: bool) {
 }
 
 fn address(args: &Args) -> Result<String> {
-    let in_ticket = args.ticket.as_ref().and_then(|ticket| ticket.rendezvous.first().cloned());
+    let named = args.ticket.as_ref().filter(|ticket| !ticket.rendezvous.is_empty());
+    let in_ticket = named.map(|ticket| ticket.rendezvous.join(","));
     args.signal.clone().or(in_ticket).context("the ticket has no address: give --signal URL")
 }
 
