@@ -15,6 +15,7 @@
 //! # Ok(()) }
 //! ```
 
+mod admission;
 mod api;
 mod books;
 mod bucket;
@@ -27,8 +28,10 @@ mod pages;
 mod rooms;
 mod server;
 mod socket;
+pub mod token;
 
 pub use books::{KeyError, LedgerError, read_or_make_key};
-pub use config::{Config, ConfigError, LedgerConfig};
+pub use config::{Config, ConfigError, LedgerConfig, NetworkLimits};
+pub use ipnet::IpNet;
 pub use rooms::Stream;
 pub use server::{Server, ServerError};

@@ -68,6 +68,8 @@ pub(crate) struct Metrics {
     signals: Family<Label, Counter>,
     /// Times a connection had to wait for its rate.
     pub(crate) throttled: Counter,
+    turned_away: Family<Label, Counter>,
+    networks: Gauge,
 }
 
 impl Metrics {
@@ -83,6 +85,8 @@ impl Metrics {
         registry.register("signals", "Set-up signals by outcome", this.signals.clone());
         this.ledger.register(&mut registry);
         registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
+        registry.register("turned_away", "Comers not let in, by limit", this.turned_away.clone());
+        registry.register("networks", "Networks counted", this.networks.clone());
         this.registry = registry;
         this
     }
@@ -113,6 +117,15 @@ impl Metrics {
 
     pub(crate) fn refused(&self, code: ErrorCode) {
         self.refused.get_or_create(&[("code", code.as_str())]).inc();
+    }
+
+    /// A connection or a join was refused by a limit.
+    pub(crate) fn turned_away(&self, limit: &'static str) {
+        self.turned_away.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    pub(crate) fn networks(&self, counted: usize) {
+        self.networks.set(i64::try_from(counted).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn signal(&self, relayed: bool) {
