@@ -185,7 +185,7 @@ fn golden_texts() {
         (
             bearing("v4.public.A-_9"),
             format!(
-                r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":null,"publish":false,"session":5,"proof":"PROOF","token":"v4.public.A-_9"}}"#
+                r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":null,"publish":false,"session":5,"proof":"KFgrgLqI0dfRQOH3ANDUSZ4BeZSG/1TnbYCrNyj3GKqzx/1ypQnn3nUiAR5/o1hPMGDHyQdu7XNar9YncvdeBQ==","token":"v4.public.A-_9"}}"#
             ),
         ),
         (
