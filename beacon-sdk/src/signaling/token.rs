@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
-/// Characters of a [`Token`] at most; one of `beacon-signal` has some 350.
+/// Characters of a [`Token`] at most; `beacon-signal token` makes some 300.
 pub const TOKEN_CHARS_MAX: usize = 2048;
 
 /// A join token, such as `v4.public.…`. It is worth nothing without the key of the peer that it names.
