@@ -9,8 +9,10 @@
 
 pub mod hints;
 mod proof;
+mod token;
 
 pub use proof::{NONCE_LEN, Nonce, Proof, SESSION_MAX};
+pub use token::{TOKEN_CHARS_MAX, Token, TokenError};
 
 use crate::id::{BroadcastId, PeerId};
 use crate::identity::PublicKey;
@@ -98,6 +100,9 @@ pub enum ClientMessage {
         session: u64,
         /// That the peer's key is its own.
         proof: Proof,
+        /// Leave to join, where a server wants it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Token>,
     },
     /// Carry `data` to another peer of the same broadcast.
     Signal {
@@ -198,6 +203,20 @@ pub enum ErrorCode {
     BadJoin,
     /// The join is not signed by the key that it names.
     Unproven,
+    /// This server lets nobody in without a token.
+    TokenMissing,
+    /// The token is none, or signed by a key that this server does not take.
+    TokenInvalid,
+    /// The token is of the past.
+    TokenExpired,
+    /// The token counts later than now.
+    TokenEarly,
+    /// The token is for another peer.
+    TokenPeer,
+    /// The token is for another broadcast.
+    TokenBroadcast,
+    /// The token is for watching and not for publishing, or the reverse.
+    TokenRight,
     /// Another publisher has a broadcast of this name.
     NameTaken,
     /// A later run of the same broadcast is here.
@@ -212,6 +231,8 @@ pub enum ErrorCode {
     Full,
     /// The server cannot reach what it shares its rooms through.
     Unavailable,
+    /// Too many join from the peer's network: it may come back a little later.
+    Crowded,
     /// Nothing was heard for too long.
     Idle,
     /// The peer does not read what it is sent.
@@ -248,6 +269,12 @@ impl ErrorCode {
             Self::Version
                 | Self::BadJoin
                 | Self::Unproven
+                | Self::TokenMissing
+                | Self::TokenInvalid
+                | Self::TokenExpired
+                | Self::TokenPeer
+                | Self::TokenBroadcast
+                | Self::TokenRight
                 | Self::NameTaken
                 | Self::StaleEpoch
                 | Self::Banned
@@ -262,8 +289,10 @@ impl ErrorCode {
         self.fatal()
             || matches!(
                 self,
-                Self::Full
+                Self::TokenEarly
+                    | Self::Full
                     | Self::Unavailable
+                    | Self::Crowded
                     | Self::Idle
                     | Self::Slow
                     | Self::Shutdown
@@ -277,7 +306,7 @@ impl ErrorCode {
         match self {
             Self::Shutdown => 1001,
             Self::TooLarge => 1009,
-            Self::Full | Self::Unavailable => 1013,
+            Self::Full | Self::Unavailable | Self::Crowded => 1013,
             _ => 1008,
         }
     }
@@ -289,6 +318,13 @@ impl ErrorCode {
             Self::Version => "version",
             Self::BadJoin => "bad-join",
             Self::Unproven => "unproven",
+            Self::TokenMissing => "token-missing",
+            Self::TokenInvalid => "token-invalid",
+            Self::TokenExpired => "token-expired",
+            Self::TokenEarly => "token-early",
+            Self::TokenPeer => "token-peer",
+            Self::TokenBroadcast => "token-broadcast",
+            Self::TokenRight => "token-right",
             Self::NameTaken => "name-taken",
             Self::StaleEpoch => "stale-epoch",
             Self::Banned => "banned",
@@ -296,6 +332,7 @@ impl ErrorCode {
             Self::Replaced => "replaced",
             Self::Full => "full",
             Self::Unavailable => "unavailable",
+            Self::Crowded => "crowded",
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Shutdown => "shutdown",

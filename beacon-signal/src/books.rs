@@ -5,6 +5,7 @@
 mod key;
 mod till;
 
+pub(crate) use key::read_or_make_secret;
 pub use key::{KeyError, read_or_make as read_or_make_key};
 
 use crate::config::LedgerConfig;

@@ -1,4 +1,4 @@
-//! A token bucket: how much one connection may say.
+//! A token bucket: how much one connection may say, and how often a network may come.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -29,6 +29,11 @@ impl Bucket {
                 Ok(())
             }
         }
+    }
+
+    /// Whether it is as a new one.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
     }
 }
 

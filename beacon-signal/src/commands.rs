@@ -1,9 +1,10 @@
 //! `beacon-signal statement`, `issue` and `audit`: what an operator does with the accounts; `tip`, by which
-//! anybody gives; and `order`, for the owner of a broadcast.
+//! anybody gives; `order`, for the owner of a broadcast; and `token`, for whoever says who may join.
 
 mod client;
 mod order;
 mod tip;
+mod token;
 
 use beacon_ledger::{AccountId, Economy, Id, Micro, Statement, Store, Terms, store};
 use clap::Subcommand;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Tip(tip::Give),
     /// Bans or pardons a peer, or ends a broadcast, in the name of its owner
     Order(order::Command),
+    /// Makes tokens that let peers join a server with --tokens, and the key that they are signed by
+    Token(token::Command),
     /// Adds everything up anew, and says whether the accounts agree
     Audit {
         #[command(flatten)]
@@ -107,6 +110,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             writeln!(out, "{amount} to {to}, entry {id}{again}")?;
         }
         Command::Order(order) => writeln!(out, "{}", order::give(order).await?)?,
+        Command::Token(token) => token::make(token, &mut out)?,
         Command::Tip(give) => writeln!(out, "{}", tip::give(give).await?)?,
         Command::Audit { accounts } => {
             let audit = accounts.open().await?.audit().await?;

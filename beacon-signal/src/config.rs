@@ -1,7 +1,9 @@
 //! The limits of a server.
 
+use crate::token::TokenKey;
 use beacon_ledger::Micro;
 use core::time::Duration;
+use ipnet::IpNet;
 use std::path::PathBuf;
 
 /// Every limit of a server. Together they bound its memory: an idle connection takes less than
@@ -43,6 +45,14 @@ pub struct Config {
     pub ledger: Option<LedgerConfig>,
     /// Other servers that have the same rooms; none by default, and the rooms are in memory.
     pub cluster: Option<ClusterConfig>,
+    /// What one network may do.
+    pub network: NetworkLimits,
+    /// Proxies that are believed when they say where a request comes from, by `X-Forwarded-For`; none by
+    /// default. At most 64.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Keys whose [tokens](crate::token) let peers in; none by default, and then everybody is let in. At
+    /// most 8, of which a token needs one: keys are changed by adding the new one first.
+    pub tokens: Vec<TokenKey>,
 }
 
 /// One of several servers, its nodes, that share their rooms through Redis. Limits on broadcasts and peers count over
@@ -61,6 +71,26 @@ impl ClusterConfig {
     #[must_use]
     pub fn new(redis: impl Into<String>) -> Self {
         Self { redis: redis.into(), node: None }
+    }
+}
+
+/// What may come from one network, which is an IPv4 address or a /56 of IPv6: what a home or a company has.
+/// This machine is none: peers of a proxy here are not counted unless it is one of [`Config::trusted_proxies`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct NetworkLimits {
+    /// Connections that are open at once. (Guess: a tenth of the places, for all who share an address of
+    /// their provider.)
+    pub connections: u32,
+    /// Joins per second in the long run. (Guess.)
+    pub rate: u32,
+    /// Joins at once: a company where everybody opens the page at nine o'clock. Connections may be opened
+    /// twice as often as joins.
+    pub burst: u32,
+}
+
+impl Default for NetworkLimits {
+    fn default() -> Self {
+        Self { connections: 1_000, rate: 10, burst: 200 }
     }
 }
 
@@ -108,6 +138,9 @@ impl Default for Config {
             mesh: true,
             ledger: None,
             cluster: None,
+            network: NetworkLimits::default(),
+            trusted_proxies: Vec::new(),
+            tokens: Vec::new(),
         }
     }
 }
@@ -154,6 +187,11 @@ impl Config {
                 "100 ms to 1 hour",
             ),
             (self.grace <= Duration::from_secs(60), "grace", "at most 60 s"),
+            ((1..=1_000_000).contains(&self.network.connections), "network.connections", COUNT),
+            ((1..=1_000_000).contains(&self.network.rate), "network.rate", COUNT),
+            ((1..=1_000_000).contains(&self.network.burst), "network.burst", COUNT),
+            (self.trusted_proxies.len() <= 64, "trusted_proxies", "at most 64 networks"),
+            (self.tokens.len() <= 8, "tokens", "at most 8 keys"),
         ];
         match rules.iter().find(|(ok, ..)| !ok) {
             Some(&(_, field, range)) => Err(ConfigError { field, range }),

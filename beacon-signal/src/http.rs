@@ -1,5 +1,6 @@
 //! The HTTP face: WebSocket upgrade, health, metrics, list of broadcasts, pages.
 
+use crate::admission::{Surplus, whole_seconds};
 use crate::api;
 use crate::pages;
 use crate::server::{Lease, Shared};
@@ -55,7 +56,12 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], cause)
             .into_response();
     };
+    let visit = match shared.admission.visit(Instant::now(), from.ip(), &request) {
+        Ok(visit) => visit,
+        Err(surplus) => return too_many(&shared, surplus),
+    };
     let Some(place) = shared.place() else {
+        shared.metrics.turned_away("full");
         let cause = "no room for another connection: try later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], cause)
             .into_response();
@@ -67,13 +73,30 @@ async fn upgrade(
         .write_buffer_size(0)
         .max_write_buffer_size(UNSENT_BYTES_MAX)
         .on_upgrade(async move |socket| {
-            socket::run(socket, shared, from.ip()).await;
+            socket::run(socket, shared, visit).await;
             drop((place, lease));
         })
 }
 
+/// Refuses a connection of a network that has enough of them.
+fn too_many(shared: &Shared, surplus: Surplus) -> Response {
+    let (reason, wait, cause) = match surplus {
+        Surplus::Open(most) => {
+            let cause = format!("{most} connections of your network are open: close some\n");
+            ("connections", shared.config.heartbeat(), cause)
+        }
+        Surplus::Rate(wait) => {
+            ("rate", wait, "too many connections of your network: try later\n".to_owned())
+        }
+    };
+    shared.metrics.turned_away(reason);
+    let retry = [(header::RETRY_AFTER, whole_seconds(wait))];
+    (StatusCode::TOO_MANY_REQUESTS, retry, cause).into_response()
+}
+
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let census = shared.rooms().census();
+    shared.metrics.networks(shared.admission.networks());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], shared.metrics.page(census))
 }

@@ -15,6 +15,7 @@
 //! # Ok(()) }
 //! ```
 
+mod admission;
 mod api;
 mod books;
 mod bucket;
@@ -28,10 +29,12 @@ mod pages;
 mod rooms;
 mod server;
 mod socket;
+pub mod token;
 mod tracker;
 
 pub use books::{KeyError, LedgerError, read_or_make_key};
 pub use cluster::ClusterError;
-pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig};
+pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig, NetworkLimits};
+pub use ipnet::IpNet;
 pub use rooms::Stream;
 pub use server::{Server, ServerError};

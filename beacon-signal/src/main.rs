@@ -1,139 +1,14 @@
 //! `beacon-signal`: the signaling and tracker server.
 
 mod commands;
+mod options;
 
-use beacon_ledger::Micro;
-use beacon_signal::{ClusterConfig, Config, LedgerConfig, Server};
+use beacon_signal::Server;
 use clap::Parser;
+use options::Args;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-
-/// The signaling server of Beacon: peers of a broadcast find each other here.
-///
-/// Broadcasters and viewers are started with `--signal ws://HOST:PORT`. Media never passes
-/// through this server; what it knows is in memory and gone when it stops, or with --redis shared with
-/// other nodes.
-#[derive(Parser, Debug)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
-struct Args {
-    #[command(subcommand)]
-    command: Option<commands::Command>,
-    /// Address and port to listen on. Use 0.0.0.0:3001 or [::]:3001 to be reached by others, and
-    /// port 0 for a free one. TLS (wss://) is the business of a proxy before it.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3001")]
-    listen: SocketAddr,
-    /// Connections at most; each needs an open file (see `ulimit -n`).
-    #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
-    connections_max: usize,
-    /// Broadcasts at most.
-    #[arg(long, value_name = "N", default_value_t = Config::default().rooms_max)]
-    rooms_max: usize,
-    /// Peers of one broadcast at most.
-    #[arg(long, value_name = "N", default_value_t = Config::default().peers_max)]
-    peers_max: usize,
-    /// Seconds of silence after which a peer is gone; heartbeats come three times as often.
-    #[arg(long, value_name = "SECS", default_value_t = Config::default().idle_timeout.as_secs())]
-    idle_timeout: u64,
-    /// Messages per second read from one connection; what is more waits.
-    #[arg(long, value_name = "N", default_value_t = Config::default().rate)]
-    rate: u32,
-    /// Messages read from one connection at once before the rate applies.
-    #[arg(long, value_name = "N", default_value_t = Config::default().burst)]
-    burst: u32,
-    /// Messages that wait for one connection; a reader that is further behind is dropped.
-    #[arg(long, value_name = "N", default_value_t = Config::default().queue_max)]
-    queue_max: usize,
-    /// Serves pages to find and watch broadcasts on from this folder: beacon-web/dist, which
-    /// `cargo xtask web` builds.
-    #[arg(long, value_name = "DIR")]
-    pages: Option<PathBuf>,
-    /// Shares the rooms with other servers, its nodes, through Redis 7 or later: redis://HOST:PORT,
-    /// redis://:PASSWORD@HOST/DATABASE or unix:///PATH. Give all nodes the same limits and the same ledger. Without it
-    /// the rooms are in memory.
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
-    /// What this node is called in Redis and in logs; at random by default.
-    #[arg(long, value_name = "NAME", requires = "redis")]
-    node: Option<String>,
-    /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
-    #[arg(long)]
-    no_mesh: bool,
-    /// Pays relays from these accounts: sqlite:FILE, postgres://USER@HOST/DATABASE, or memory, which
-    /// is gone with the process. Peers sign for what they receive, and claim what they carried.
-    #[arg(long, value_name = "ADDRESS")]
-    ledger: Option<String>,
-    /// File of the key that edges are signed by, made if it is not there: FILE.key beside SQLite's
-    /// file by default. Servers with the same accounts need the same key.
-    #[arg(long, value_name = "FILE", requires = "ledger")]
-    ledger_key: Option<PathBuf>,
-    /// Credits made for the pool of every publisher that comes, once; its relays are paid from it.
-    #[arg(long, value_name = "CREDITS", default_value = "0", requires = "ledger")]
-    grant: Micro,
-    /// What a peer earns in its first so many seconds can be spent when they are over.
-    #[arg(long, value_name = "SECS", default_value_t = 86_400, requires = "ledger")]
-    vest: u64,
-}
-
-const AFTER_HELP: &str = "\
-Pages:
-  /healthz      200 while it serves
-  /metrics      numbers for Prometheus
-  /api/streams  the broadcasts whose origin is here, as JSON, with title, category, tags, viewers and age;
-                /api/streams/NAME/thumbnail is the picture of one, /api/streams/NAME/mesh how its mesh does
-  /api/ledger   with --ledger: the issuer's key, and the rate
-  /api/accounts/ID and /api/accounts/ID/statement
-                with --ledger: what a peer has, and why
-  /api/tip      with --ledger, by POST: gives credits to others, signed by the giver
-  /api/openapi.json
-                all of /api, for programs
-  /             with --pages: what is live; /watch?name=NAME plays it
-
-Environment:
-  RUST_LOG      what is logged to standard error: error, warn, info (default), debug;
-                or per module, as in beacon_signal=debug
-
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 bad usage
-
-Example:
-  beacon-signal --listen 127.0.0.1:3001
-  beacon-signal --ledger sqlite:credits.db --grant 1000
-  beacon-signal --redis redis://127.0.0.1:6379 --node a
-  beacon-signal statement --ledger sqlite:credits.db ID
-  beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
-  beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
-  broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
-  viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
-
-impl Args {
-    fn config(&self) -> Config {
-        let mut config = Config::default();
-        config.connections_max = self.connections_max;
-        config.rooms_max = self.rooms_max;
-        config.peers_max = self.peers_max;
-        config.idle_timeout = Duration::from_secs(self.idle_timeout);
-        config.rate = self.rate;
-        config.burst = self.burst;
-        config.queue_max = self.queue_max;
-        config.pages.clone_from(&self.pages);
-        config.mesh = !self.no_mesh;
-        config.cluster = self.redis.as_ref().map(|redis| {
-            let mut cluster = ClusterConfig::new(redis.clone());
-            cluster.node.clone_from(&self.node);
-            cluster
-        });
-        config.ledger = self.ledger.as_ref().map(|store| {
-            let mut ledger = LedgerConfig::new(store.clone());
-            ledger.key.clone_from(&self.ledger_key);
-            (ledger.grant, ledger.vest) = (self.grant, Duration::from_secs(self.vest));
-            ledger
-        });
-        config
-    }
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -98,6 +98,8 @@ pub(crate) struct Metrics {
     signals: Family<Label, Counter>,
     /// Times a connection had to wait for its rate.
     pub(crate) throttled: Counter,
+    turned_away: Family<Label, Counter>,
+    networks: Gauge,
 }
 
 impl Metrics {
@@ -117,6 +119,8 @@ impl Metrics {
             this.cluster.register(&mut registry);
         }
         registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
+        registry.register("turned_away", "Comers not let in, by limit", this.turned_away.clone());
+        registry.register("networks", "Networks counted", this.networks.clone());
         this.registry = registry;
         this
     }
@@ -147,6 +151,15 @@ impl Metrics {
 
     pub(crate) fn refused(&self, code: ErrorCode) {
         self.refused.get_or_create(&[("code", code.as_str())]).inc();
+    }
+
+    /// A connection or a join was refused by a limit.
+    pub(crate) fn turned_away(&self, limit: &'static str) {
+        self.turned_away.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    pub(crate) fn networks(&self, counted: usize) {
+        self.networks.set(i64::try_from(counted).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn signal(&self, relayed: bool) {

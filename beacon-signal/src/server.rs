@@ -1,5 +1,6 @@
 //! [`Server`]: sockets in, tasks out, an orderly end.
 
+use crate::admission::Admission;
 use crate::api::READERS_MAX;
 use crate::books::{Books, LedgerError};
 use crate::cluster::{Cluster, ClusterError};
@@ -101,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) pages: Option<Pages>,
     pub(crate) books: Option<Arc<Books>>,
+    pub(crate) admission: Arc<Admission>,
     /// Places for those who look at the accounts.
     pub(crate) readers: Semaphore,
     /// Becomes true once, when the server stops.
@@ -166,6 +168,7 @@ impl Server {
             metrics,
             pages,
             books,
+            admission: Arc::new(Admission::new(&config)),
             readers: Semaphore::new(READERS_MAX),
             stop: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(config.connections_max)),

@@ -1,5 +1,6 @@
 //! One task per WebSocket connection.
 
+use crate::admission::Visit;
 use crate::books::{Errand, now_ms};
 use crate::bucket::Bucket;
 use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
@@ -10,11 +11,10 @@ use beacon_ledger::Receipt;
 use beacon_ledger::economy::Prefix;
 use beacon_sdk::plugin::Join;
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, VERSION,
+    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, Token, VERSION,
 };
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -35,7 +35,8 @@ struct Session {
     connection: u64,
     /// What whoever joins here is to sign.
     nonce: Nonce,
-    /// Where it comes from, if that says anything: a proxy of this machine is nobody's network.
+    visit: Visit,
+    /// Where it comes from, if that says anything.
     prefix: Option<Prefix>,
     seat: Option<Seat>,
     outbox: Outbox,
@@ -49,7 +50,7 @@ struct Session {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, from: IpAddr) {
+pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, visit: Visit) {
     let mut nonce = [0; NONCE_LEN];
     if let Err(error) = getrandom::fill(&mut nonce) {
         return error!(%error, "the system has no random numbers: nobody can join");
@@ -61,7 +62,8 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, from: IpAddr) {
         socket,
         connection: shared.next_connection(),
         nonce: Nonce::from_bytes(nonce),
-        prefix: (!from.to_canonical().is_loopback()).then(|| Prefix::of(from)),
+        prefix: visit.address().map(Prefix::of),
+        visit,
         seat: None,
         outbox,
         outgoing,
@@ -161,8 +163,8 @@ impl Session {
         match (message, &self.seat) {
             (ClientMessage::Heartbeat, _) => self.say(&ServerMessage::Heartbeat).await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
-            (ClientMessage::Join { join, session, proof, .. }, None) => {
-                match self.join(join, session, &proof).await {
+            (ClientMessage::Join { join, session, proof, token, .. }, None) => {
+                match self.join(join, session, &proof, token.as_ref()).await {
                     Ok(seat) => self.seat = Some(seat),
                     Err(refusal) => return self.refuse(refusal).await,
                 }
@@ -197,14 +199,22 @@ impl Session {
         }
     }
 
-    /// Lets a peer in that proves to be who it says.
-    async fn join(&mut self, join: Join, session: u64, proof: &Proof) -> Result<Seat, Closing> {
+    /// Lets a peer in that proves to be who it says, and may come.
+    async fn join(
+        &mut self,
+        join: Join,
+        session: u64,
+        proof: &Proof,
+        token: Option<&Token>,
+    ) -> Result<Seat, Closing> {
+        let now = Instant::now();
+        self.visit.join(now).inspect_err(|_| self.shared.metrics.turned_away("joins"))?;
         if !proof.verify(&self.nonce, session, &join) {
             let cause = "the join is not signed by the key of this peer: sign this connection's \
                          challenge with the identity that the peer id is of";
             return Err((ErrorCode::Unproven, cause.into()));
         }
-        let now = Instant::now();
+        self.shared.admission.admit(now_ms() / 1000, &join, token)?;
         let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
         let at = (self.connection, session);
         let seat = self.shared.rooms().join(now, join, at, self.outbox.clone()).await?;

@@ -146,6 +146,46 @@ async fn a_refusal_is_an_error_that_stays() {
     }
 }
 
+/// A server that lets in who has a token: the client shows it, also when it comes back.
+#[tokio::test]
+async fn a_token_is_shown_with_every_join() {
+    use beacon_signal::token::{Grant, Mint, Right};
+    let mint = Mint::from_secret([9; 32]).unwrap();
+    let mut config = Config::default();
+    config.tokens = vec![mint.key()];
+    let mut server = signal();
+    server.start(config.clone()).await;
+    let grant = Grant {
+        broadcast: "launch".into(),
+        peer: who(1).public(),
+        rights: vec![Right::Watch],
+        not_before: None,
+        expires: 4_000_000_000,
+    };
+    let token = mint.sign(&grant).unwrap();
+    let mut client = server.connect(&who(1)).token(token.clone());
+    client.join(join(1, false));
+    let joined = RendezvousEvent::Joined { broadcast: None };
+    assert_eq!(next(&mut client).await, Ok(joined.clone()));
+    server.stop().await;
+    assert!(matches!(next(&mut client).await, Ok(RendezvousEvent::Suspended { .. })));
+    server.start(config).await;
+    assert_eq!(next(&mut client).await, Ok(joined));
+    // Another peer gets nowhere with it, and is told so for good; one without is told what it needs.
+    let mut thief = server.connect(&who(2)).token(token);
+    let mut stranger = server.connect(&who(3));
+    for (client, number, word) in
+        [(&mut thief, 2, "token is for peer"), (&mut stranger, 3, "--token")]
+    {
+        client.join(join(number, false));
+        let error = next(client).await.unwrap_err();
+        assert!(
+            matches!(&error, RendezvousError::Refused(reason) if reason.contains(word)),
+            "{error}"
+        );
+    }
+}
+
 /// A server that says these messages, whatever it is told.
 fn saying(messages: Vec<String>) -> String {
     use tokio_tungstenite::tungstenite::{Message, accept};

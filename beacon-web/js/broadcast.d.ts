@@ -35,6 +35,8 @@ export interface BroadcastOptions {
   upload?: Upload;
   /** 32 secret bytes, to stay the same publisher; a new identity unless told. */
   identity?: Uint8Array;
+  /** Leave to join, where the signaling server wants it; for the peer of `identity` alone. */
+  token?: string;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */
   iceServers?: RTCIceServer[];
 }

@@ -122,7 +122,7 @@ class Broadcast {
   }
 
   async #start() {
-    const { name, signal, profile, maxLinks, upload, quality, ladder, identity, source, microphone, iceServers, report } = this.#options;
+    const { name, signal, profile, maxLinks, upload, quality, ladder, identity, token, source, microphone, iceServers, report } = this.#options;
     const { title, category, tags } = this.#options;
     const missing = [...support().relay ? [] : support().missing, ...globalThis.VideoEncoder && globalThis.AudioEncoder ? [] : ['WebCodecs']];
     if (missing.length)
@@ -137,7 +137,7 @@ class Broadcast {
     const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload === 'off' ? 'auto' : upload)]);
     if (this.#phase !== 'starting') return;
     // Metered or not: who broadcasts sends.
-    const options = { name, signal: signal || signalOf(location), profile, maxLinks, quality, ladder, identity, report, title, category, tags, uploadBps: uploadBps || undefined };
+    const options = { name, signal: signal || signalOf(location), profile, maxLinks, quality, ladder, identity, token, report, title, category, tags, uploadBps: uploadBps || undefined };
     const peer = new Peer(module, { type: 'broadcast', options }, {
       iceServers,
       take: data => peer === this.#peer && this.#take(data),

@@ -26,6 +26,8 @@ export interface WatchOptions {
   report?: boolean;
   /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
   identity?: Uint8Array;
+  /** Leave to join, where the signaling server wants it; for the peer of `identity` alone. */
+  token?: string;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */
   iceServers?: RTCIceServer[];
 }
@@ -168,5 +170,8 @@ export interface Support {
 
 /** Watches a broadcast, and relays it. Never throws: what goes wrong is a state of its own, told after this has returned. */
 export function watch(options: WatchOptions): Watch;
+
+/** The id of the peer with this `identity`, 64 hexadecimal digits: a `token` is made for it. */
+export function peerId(identity: Uint8Array): Promise<string>;
 /** What this browser can do; starts nothing. */
 export function support(): Support;

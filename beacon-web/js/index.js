@@ -1,12 +1,12 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
 import { LivePlayer, decodable, decodes } from './live.js';
 import { Buffers, place, playable } from './mse.js';
-import { Peer, engine, forbidden, sentence, signalOf } from './peer.js';
+import { Peer, engine, forbidden, peerId, sentence, signalOf } from './peer.js';
 import { Player } from './player.js';
 import { state } from './state.js';
 import { support, uploadLimit, whenSparing } from './support.js';
 
-export { support };
+export { peerId, support };
 
 /** A decoder that fails so often in a row is given up. */
 const FAILURES_MAX = 5;
@@ -221,7 +221,7 @@ class Watch {
   async #start(run) {
     await null;
     if (run !== this.#run) return;
-    const { src, signal, profile, upload, video, identity, iceServers, latency, maxLinks } = this.#options;
+    const { src, signal, profile, upload, video, identity, token, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
@@ -235,7 +235,7 @@ class Watch {
     if (video && !live && !buffers) this.#buffers = new Buffers(message => this.#take({ ...message, handle: message.source }));
     this.#codecs = codecs;
     const mode = !video ? 'none' : live ? 'objects' : 'mse';
-    const options = { ...from, ...this.#choice(), mode, signal: signal || undefined, home: signalOf(location), profile, uploadBps, identity, maxLinks };
+    const options = { ...from, ...this.#choice(), mode, signal: signal || undefined, home: signalOf(location), profile, uploadBps, identity, token, maxLinks };
     this.#peer = new Peer(module, { type: 'watch', options, buffers, decode: way?.decode, latency }, {
       iceServers,
       take: data => run === this.#run && this.#take(data),

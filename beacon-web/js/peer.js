@@ -1,5 +1,5 @@
 // The engine as a page has it: a worker, and the page's end of its connections.
-import init, { Connector } from './beacon.js';
+import init, { Connector, peerId as idOf } from './beacon.js';
 
 const STATS_MS = 1000;
 /** How long a peer gets to say goodbye. */
@@ -36,6 +36,12 @@ export function engine() {
   })();
   compiled.catch(() => { compiled = undefined; });
   return compiled;
+}
+
+/** The id of the peer with this identity: who makes tokens for it names it so. @param {Uint8Array} identity */
+export async function peerId(identity) {
+  await engine();
+  return idOf(identity);
 }
 
 /** A worker with its Connector, from the first message to the goodbye. */

@@ -18,7 +18,13 @@ pub use conformance::{transport_clause, transport_clauses};
 pub use connector::Connector;
 pub use peer::WebPeer;
 
-use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::prelude::{JsError, wasm_bindgen};
+
+/// The id of the peer with this identity, 32 secret bytes.
+#[wasm_bindgen(js_name = peerId)]
+pub fn peer_id(identity: &[u8]) -> Result<String, JsError> {
+    options::secret(identity).map(|identity| identity.public().to_string())
+}
 
 /// Panics are bugs; let them be read in the console.
 #[wasm_bindgen(start)]

@@ -28,6 +28,7 @@ pub(crate) struct WatchOptions {
     max_links: Option<u16>,
     #[serde(default = "yes")]
     pub(crate) report: bool,
+    pub(crate) token: Option<String>,
 }
 
 /// Which tracks are taken.
@@ -89,6 +90,7 @@ pub(crate) struct PublishOptions {
     upload_bps: Option<u64>,
     #[serde(default = "yes")]
     pub(crate) report: bool,
+    pub(crate) token: Option<String>,
 }
 
 /// Unless told.
@@ -151,12 +153,14 @@ fn bytes(of: &JsValue, name: &str) -> Option<Vec<u8>> {
 pub(crate) fn identity(options: &JsValue) -> Result<Identity, JsError> {
     match bytes(options, "identity") {
         None => Ok(Identity::random()?),
-        Some(secret) => {
-            let secret = <[u8; 32]>::try_from(secret);
-            let secret = secret.map_err(|_| JsError::new("identity: expected 32 bytes"))?;
-            Ok(Identity::from_secret(secret))
-        }
+        Some(bytes) => secret(&bytes),
     }
+}
+
+/// The identity of these secret bytes.
+pub(crate) fn secret(bytes: &[u8]) -> Result<Identity, JsError> {
+    let secret = bytes.try_into().map_err(|_| JsError::new("identity: expected 32 bytes"))?;
+    Ok(Identity::from_secret(secret))
 }
 
 pub(crate) fn ice_servers(list: &JsValue) -> Result<Vec<IceServer>, JsError> {

@@ -44,13 +44,17 @@ struct Shown<'a> {
 
 fn beacon(
     identity: Identity,
-    signal: &str,
+    (signal, token): (&str, Option<&str>),
     config: Config,
     port: MessagePort,
 ) -> Result<Beacon, JsError> {
     let webrtc = WebRtcConfig { links_max: 300, ..WebRtcConfig::default() };
     let transport = WebRtc::new(identity.public(), webrtc, port)?;
     let rendezvous = SignalClient::new(signal, &identity)?;
+    let rendezvous = match token {
+        Some(token) => rendezvous.token(token.parse()?),
+        None => rendezvous,
+    };
     Ok(Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new()))
 }
 
@@ -63,7 +67,8 @@ impl WebPeer {
         config.choice = options::choice(&options)?;
         let ticket = read.ticket.as_deref().map(str::parse::<Ticket>).transpose()?;
         let signal = read.signal(ticket.as_ref())?;
-        let beacon = beacon(options::identity(&options)?, signal, config, port)?;
+        let way = (signal, read.token.as_deref());
+        let beacon = beacon(options::identity(&options)?, way, config, port)?;
         let beacon = beacon.report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
         let (watch, driver) = match &ticket {
@@ -83,7 +88,8 @@ impl WebPeer {
         let (out, config) = (Out(out), read.config()?);
         let tracks = js_sys::Reflect::get(&options, &"tracks".into()).unwrap_or_default();
         let (writer, feed) = feed(options::tracks(&tracks)?);
-        let beacon = beacon(options::identity(&options)?, &read.signal, config, port)?;
+        let way = (&*read.signal, read.token.as_deref());
+        let beacon = beacon(options::identity(&options)?, way, config, port)?;
         let beacon = beacon.report(read.report);
         let listing = options::listing(&options)?;
         let (mut broadcast, driver) = beacon.publish(&read.name, feed, None)?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use beacon_sdk::listing::THUMBNAIL_BYTES_MAX;
+use beacon_sdk::signaling::Token;
 use beacon_sdk::{About, Lister, Listing, Profile, Thumbnail, policy};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ pub struct Run {
     /// without a file every run has a new one
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
+    /// Leave to join, from whoever runs the signaling server, where it lets nobody in without; for the key
+    /// in --identity
+    #[arg(long, value_name = "TOKEN", requires = "identity")]
+    pub token: Option<Token>,
     /// Settings: live (4 s to playout), low-latency (0.8 s) or ephemeral
     #[arg(long, default_value = "live", value_name = "PROFILE")]
     pub profile: Profile,

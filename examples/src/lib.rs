@@ -58,6 +58,10 @@ impl Edge {
         );
         let Self { identity, transport, rendezvous } =
             Self::open(signal, &run.ice, run.identity.as_deref())?;
+        let rendezvous = match &run.token {
+            Some(token) => rendezvous.token(token.clone()),
+            None => rendezvous,
+        };
         let config = CreditConfig::new(None, rendezvous.session());
         let ledger = CreditLedger::new(identity.clone(), config);
         let beacon = Beacon::new(identity, transport, rendezvous).report(!run.no_report);

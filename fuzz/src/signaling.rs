@@ -41,6 +41,12 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":{"publisher":"KEY","epoch":7},"publish":true,"session":5,"proof":"PROOF"}"#,
             ),
         ),
+        (
+            "join-token",
+            seed(
+                r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":null,"publish":false,"session":5,"proof":"PROOF","token":"v4.public.AAEC"}"#,
+            ),
+        ),
         ("join-version", seed(r#"{"type":"join","version":1}"#)),
         ("signal", seed(r#"{"type":"signal","to":"KEY","data":"AAEC"}"#)),
         (

@@ -50,6 +50,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     );
     prop_oneof![
         join,
+        "[a-zA-Z0-9._-]{1,400}".prop_map(|token| bearing(&token)),
         report,
         (peer(), data()).prop_map(|(to, data)| ClientMessage::Signal { to, data }),
         ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
@@ -69,7 +70,18 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
 fn joining(join: Join, session: u64) -> ClientMessage {
     let (me, nonce) = (Identity::from_secret([7; 32]), Nonce::from_bytes([1; NONCE_LEN]));
     let proof = Proof::sign(&me, &nonce, session, &join);
-    ClientMessage::Join { version: VERSION, join, session, proof }
+    ClientMessage::Join { version: VERSION, join, session, proof, token: None }
+}
+
+/// The same, of a viewer with a token.
+fn bearing(token: &str) -> ClientMessage {
+    let peer = Identity::from_secret([7; 32]).public();
+    let join = Join { name: "launch".into(), peer, broadcast: None, publish: false };
+    let mut message = joining(join, 5);
+    if let ClientMessage::Join { token: place, .. } = &mut message {
+        *place = Some(token.parse().unwrap());
+    }
+    message
 }
 
 fn picture() -> Thumbnail {
@@ -168,6 +180,12 @@ fn golden_texts() {
             joining(join, SESSION_MAX),
             format!(
                 r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":{{"publisher":"{me}","epoch":9}},"publish":true,"session":9007199254740991,"proof":"zTrfdvRuuFpR4oY11QbcVZwYgOCpUg2v/yYArg2Tio0P8VmpR6WOyOiWF8OwUc2IGsrSwJHyWdwNRXQbrV1HAw=="}}"#
+            ),
+        ),
+        (
+            bearing("v4.public.A-_9"),
+            format!(
+                r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":null,"publish":false,"session":5,"proof":"KFgrgLqI0dfRQOH3ANDUSZ4BeZSG/1TnbYCrNyj3GKqzx/1ypQnn3nUiAR5/o1hPMGDHyQdu7XNar9YncvdeBQ==","token":"v4.public.A-_9"}}"#
             ),
         ),
         (

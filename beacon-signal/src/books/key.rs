@@ -44,6 +44,11 @@ fn secret() -> Result<[u8; 32], KeyError> {
 /// # Errors
 /// [`KeyError`] with the cause and the cure.
 pub fn read_or_make(file: &Path) -> Result<Identity, KeyError> {
+    read_or_make_secret(file).map(Identity::from_secret)
+}
+
+/// The same, as its 32 secret bytes.
+pub(crate) fn read_or_make_secret(file: &Path) -> Result<[u8; 32], KeyError> {
     let failed = |source| KeyError::File { file: file.to_owned(), source };
     let text = match fs::read_to_string(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match make(file, secret()?) {
@@ -55,9 +60,7 @@ pub fn read_or_make(file: &Path) -> Result<Identity, KeyError> {
     };
     // A secret reads like a public key: 32 bytes in hexadecimal.
     let secret: Result<beacon_sdk::PublicKey, _> = text.map_err(failed)?.trim().parse();
-    secret
-        .map(|secret| Identity::from_secret(*secret.as_bytes()))
-        .map_err(|_| KeyError::NoKey(file.to_owned()))
+    secret.map(|secret| *secret.as_bytes()).map_err(|_| KeyError::NoKey(file.to_owned()))
 }
 
 /// Writes the file whole or not at all, and never over another.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -85,6 +86,7 @@ pub(crate) async fn post(addr: SocketAddr, path: &str, body: &str) -> (u16, Stri
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
 }
 
+#[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     nonce: Nonce,
@@ -135,6 +137,31 @@ pub(crate) fn report(score: u8, role: Role, depth: u8, slots: u16) -> ClientMess
 impl Peer {
     pub(crate) async fn connect(running: &Running) -> Self {
         let (socket, _) = connect_async(format!("ws://{}", running.addr)).await.unwrap();
+        Self::challenged(socket).await
+    }
+
+    /// As [`connect`](Self::connect), by a proxy of this machine that says so; or the status, the seconds
+    /// to wait and the words of the refusal.
+    pub(crate) async fn connect_from(
+        running: &Running,
+        forwarded_for: &str,
+    ) -> Result<Self, (u16, u64, String)> {
+        let mut request = format!("ws://{}", running.addr).into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", forwarded_for.parse().unwrap());
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Self::challenged(socket).await),
+            Err(Error::Http(answer)) => {
+                let after =
+                    answer.headers().get("retry-after").and_then(|after| after.to_str().ok());
+                let after = after.map_or(0, |after| after.parse().unwrap());
+                let body = answer.body().clone().unwrap_or_default();
+                Err((answer.status().as_u16(), after, String::from_utf8(body).unwrap()))
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn challenged(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
         let mut peer = Self { socket, nonce: Nonce::from_bytes([0; 32]) };
         match peer.next().await {
             ServerMessage::Challenge { nonce, version: VERSION } => Self { nonce, ..peer },
@@ -145,7 +172,7 @@ impl Peer {
     /// A join as the owner of `signer` answers this connection's challenge.
     pub(crate) fn answer(&self, signer: &Identity, join: Join) -> ClientMessage {
         let proof = Proof::sign(signer, &self.nonce, SESSION, &join);
-        ClientMessage::Join { version: VERSION, join, session: SESSION, proof }
+        ClientMessage::Join { version: VERSION, join, session: SESSION, proof, token: None }
     }
 
     /// Asks to be let in.

@@ -8,7 +8,9 @@ mod session;
 
 use async_trait::async_trait;
 use beacon_sdk::plugin::{Join, Rendezvous, RendezvousError, RendezvousEvent, Report};
-use beacon_sdk::signaling::{ClientMessage, ReceiptData, SESSION_MAX, SignalData, check_join};
+use beacon_sdk::signaling::{
+    ClientMessage, ReceiptData, SESSION_MAX, SignalData, Token, check_join,
+};
 use beacon_sdk::timer::{Sleep, sleep};
 use beacon_sdk::{Identity, Listing, PeerId, Rng};
 #[cfg(target_family = "wasm")]
@@ -102,6 +104,14 @@ impl SignalClient {
             pauses: 0,
             suspended: false,
         })
+    }
+
+    /// Shows `token` to the server with every join: one that lets nobody in without asks for it, and takes
+    /// none that is for another peer than `identity`.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.outgoing.token = Some(token);
+        self
     }
 
     /// Drawn at random for this client, and told to the server with every join: what was signed for

@@ -4,7 +4,7 @@ use super::Socket;
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
     CLAIMS_MAX, ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ReceiptData, ServerMessage,
-    THUMBNAIL_INTERVAL, VERSION,
+    THUMBNAIL_INTERVAL, Token, VERSION,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
 use beacon_sdk::{Identity, Listing};
@@ -39,6 +39,7 @@ pub(super) struct Outgoing {
     pub(super) identity: Identity,
     pub(super) session: u64,
     pub(super) join: Option<Join>,
+    pub(super) token: Option<Token>,
     /// The server's, until it is answered.
     challenge: Option<Nonce>,
     report: Option<Report>,
@@ -61,6 +62,7 @@ impl Outgoing {
             identity,
             session,
             join: None,
+            token: None,
             challenge: None,
             report: None,
             report_is_due: false,
@@ -138,7 +140,8 @@ impl Outgoing {
         if let Some(nonce) = self.challenge.take() {
             let (join, session) = (self.join.clone()?, self.session);
             let proof = Proof::sign(&self.identity, &nonce, session, &join);
-            return Some(ClientMessage::Join { version: VERSION, join, session, proof });
+            let token = self.token.clone();
+            return Some(ClientMessage::Join { version: VERSION, join, session, proof, token });
         }
         if !joined {
             return None;

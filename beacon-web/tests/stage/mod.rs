@@ -1,6 +1,6 @@
 //! A signaling server with pages, and Chromium driven by a script of `tests/browser`.
 
-use beacon_signal::Server;
+use beacon_signal::{Config, Server};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,15 +24,16 @@ pub(crate) struct Stage {
     pub(crate) host: String,
 }
 
-fn serve(addr: &str) -> (Runtime, SocketAddr) {
+fn serve(addr: &str, change: impl Fn(&mut Config)) -> (Runtime, SocketAddr) {
     let runtime = Runtime::new().unwrap();
     let folder = target().join("web-tests");
     assert!(folder.is_dir(), "cargo xtask web --tests builds what is served");
     // The port of a server that just went may take a moment to be free.
     let until = Instant::now() + PATIENCE;
     let server = loop {
-        let mut config = beacon_signal::Config::default();
+        let mut config = Config::default();
         config.pages = Some(folder.clone());
+        change(&mut config);
         match runtime.block_on(Server::bind(addr.parse().unwrap(), config)) {
             Ok(server) => break server,
             Err(error) if Instant::now() > until => panic!("signaling: {error}"),
@@ -47,7 +48,12 @@ fn serve(addr: &str) -> (Runtime, SocketAddr) {
 #[allow(dead_code)]
 impl Stage {
     pub(crate) fn set() -> Self {
-        let (server, addr) = serve("127.0.0.1:0");
+        Self::set_with(|_| ())
+    }
+
+    /// The same, of a server that is asked for something else.
+    pub(crate) fn set_with(change: impl Fn(&mut Config)) -> Self {
+        let (server, addr) = serve("127.0.0.1:0", change);
         Self { runtime: Runtime::new().unwrap(), server: Some(server), host: addr.to_string() }
     }
 
@@ -59,7 +65,7 @@ impl Stage {
     }
 
     pub(crate) fn restart_signaling(&mut self) {
-        self.server = Some(serve(&self.host).0);
+        self.server = Some(serve(&self.host, |_| ()).0);
     }
 
     /// Starts a script of `tests/browser` with the address of the server and these arguments.
