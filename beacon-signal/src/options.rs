@@ -44,8 +44,6 @@ pub(crate) struct Args {
     /// Messages that wait for one connection; a reader that is further behind is dropped.
     #[arg(long, value_name = "N", default_value_t = Config::default().queue_max)]
     queue_max: usize,
-    #[command(flatten)]
-    admission: Admission,
     /// Serves pages to find and watch broadcasts on from this folder: beacon-web/dist, which
     /// `cargo xtask web` builds.
     #[arg(long, value_name = "DIR")]
@@ -75,6 +73,9 @@ pub(crate) struct Args {
     /// What a peer earns in its first so many seconds can be spent when they are over.
     #[arg(long, value_name = "SECS", default_value_t = 86_400, requires = "ledger")]
     vest: u64,
+    // The last one: its heading would hold for those after it.
+    #[command(flatten)]
+    admission: Admission,
 }
 
 /// Who is let in.
