@@ -7,6 +7,7 @@
 
 mod here;
 mod link;
+mod part;
 mod view;
 mod word;
 
@@ -19,11 +20,12 @@ use crate::rooms::{Away, DETAIL_INTERVAL, Disobeyed, Greeting, Refused, Seat, To
 use crate::rooms::{not_origin, steps, too_soon};
 use beacon_ledger::Edge;
 use beacon_sdk::plugin::{Join, Report};
-use beacon_sdk::signaling::{ErrorCode, ServerMessage, SignalData, THUMBNAIL_INTERVAL, hints};
+use beacon_sdk::signaling::{ErrorCode, SignalData, THUMBNAIL_INTERVAL, hints};
 use beacon_sdk::{About, BroadcastId, Identity, PeerId, PublicKey, Rng, Thumbnail};
 use core::fmt;
 use core::time::Duration;
-use here::{Here, Member, Pending};
+use here::{Here, Pending};
+use part::Member;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, FromRedisValue};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -384,9 +386,4 @@ fn node_id(name: Option<&str>) -> Result<String, ClusterError> {
     use std::hash::{BuildHasher as _, RandomState};
     let run = RandomState::new().hash_one(std::process::id());
     Ok(format!("{name}-{:08x}", run >> 32))
-}
-
-/// What is told of the broadcast when it changes.
-fn joined(greeting: Greeting, broadcast: Option<BroadcastId>) -> ServerMessage {
-    greeting.joined(broadcast)
 }

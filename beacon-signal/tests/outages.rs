@@ -92,14 +92,17 @@ async fn until_gone(peer: &mut Peer, number: u16) {
     .await;
 }
 
+/// Above what a client is told here.
+const EVENTS_MAX: usize = 4096;
+
 /// A client of ours, driven for as long as the test runs; what it is told.
-fn client(urls: &str, guest: peer::Guest) -> mpsc::UnboundedReceiver<RendezvousEvent> {
+fn client(urls: &str, guest: peer::Guest) -> mpsc::Receiver<RendezvousEvent> {
     let mut client = SignalClient::new(urls, &guest.identity).unwrap();
     client.join(guest.join);
-    let (told, events) = mpsc::unbounded_channel();
+    let (told, events) = mpsc::channel(EVENTS_MAX);
     tokio::spawn(async move {
         while let Ok(event) = client.next_event().await {
-            if told.send(event).is_err() {
+            if told.send(event).await.is_err() {
                 return;
             }
         }
@@ -107,11 +110,11 @@ fn client(urls: &str, guest: peer::Guest) -> mpsc::UnboundedReceiver<RendezvousE
     events
 }
 
-async fn next(events: &mut mpsc::UnboundedReceiver<RendezvousEvent>) -> RendezvousEvent {
+async fn next(events: &mut mpsc::Receiver<RendezvousEvent>) -> RendezvousEvent {
     tokio::time::timeout(HANG, events.recv()).await.expect("nothing is told").unwrap()
 }
 
-async fn until_joined(events: &mut mpsc::UnboundedReceiver<RendezvousEvent>) {
+async fn until_joined(events: &mut mpsc::Receiver<RendezvousEvent>) {
     while !matches!(next(events).await, RendezvousEvent::Joined { .. }) {}
 }
 
