@@ -100,7 +100,8 @@ async fn join(url: &str, number: u32) -> Result<(Socket, Duration), Failed> {
         match ServerMessage::parse(frame?.to_text()?)? {
             ServerMessage::Challenge { nonce, .. } => {
                 let (proof, join) = (Proof::sign(&me, &nonce, session, &join), join.clone());
-                let join = ClientMessage::Join { version: VERSION, join, session, proof };
+                let join =
+                    ClientMessage::Join { version: VERSION, join, session, proof, token: None };
                 asked = Instant::now();
                 socket.send(Message::text(join.to_json())).await?;
             }
