@@ -12,12 +12,17 @@ use std::time::{Duration, Instant};
 /// More than there are peers.
 const LINKS: u16 = 24;
 
-/// Waits until one of these pages serves children: such a one is missed when it goes.
+/// Waits until one of these pages serves children, and another one has a link with the origin: such a one is missed when it
+/// goes, and not the only way to the broadcast. (Whoever has no other needs as long to notice as there is time to play.)
 fn one_that_carries<'a>(pages: &Pages, names: &[&'a str]) -> &'a str {
     let until = Instant::now() + PATIENCE;
     loop {
-        let carries = |name: &&&str| pages.look(name).stats().children > 0;
-        if let Some(name) = names.iter().find(carries) {
+        let looks: Vec<(&str, Look)> = names.iter().map(|name| (*name, pages.look(name))).collect();
+        let fed =
+            |look: &Look| look.stats.iter().any(|shown| shown.links.iter().any(|link| link.origin));
+        let others = |but: &str| looks.iter().any(|(name, look)| *name != but && fed(look));
+        let carries = |look: &Look| look.stats().children > 0;
+        if let Some((name, _)) = looks.iter().find(|(name, look)| carries(look) && others(name)) {
             return name;
         }
         assert!(Instant::now() < until, "a page of {names:?} carries others");
