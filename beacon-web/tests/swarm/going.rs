@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LINKS: u16 = 24;
 
 /// Waits until one of these pages serves children: such a one is missed when it goes. With `spared` another one has a link with
-/// the origin then: whoever has no other way needs as long to notice as there is time to play.
+/// the origin then: where nobody has, the others miss segments now and then (docs/roadmap.md, "The browser").
 fn one_that_carries<'a>(pages: &Pages, names: &[&'a str], spared: bool) -> &'a str {
     let until = Instant::now() + PATIENCE;
     let fed = |look: &Look| look.stats.iter().any(|shown| shown.links.iter().any(|at| at.origin));
