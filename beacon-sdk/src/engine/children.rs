@@ -349,6 +349,13 @@ impl Children {
         }
     }
 
+    /// A child is to find another parent; whether that is news for it.
+    pub(super) fn give_notice(&mut self, stripe: u8, key: PeerKey, now: Instant) -> bool {
+        let Some(children) = self.stripes.get_mut(usize::from(stripe)) else { return false };
+        let child = children.iter_mut().find(|child| child.key == key && child.notice.is_none());
+        child.map(|child| child.notice = Some(now + NOTICE)).is_some()
+    }
+
     pub(super) fn abandon(&mut self, stripe: u8, key: PeerKey) {
         if let Some(children) = self.stripes.get_mut(usize::from(stripe)) {
             children.retain(|child| child.key != key);

@@ -1,5 +1,7 @@
 //! Push by plan: the newest to whoever lacks most.
 
+use super::patience::Patience;
+use super::pull::bit;
 use super::stripes::subscribe;
 use crate::config::Config;
 use crate::plugin::{MeshView, Plan, Scheduler, StripeView};
@@ -23,7 +25,7 @@ const SEEK_PAUSE: Duration = Duration::from_millis(50);
 /// neighbours is always a round trip old.
 #[derive(Debug)]
 pub struct LatestUseful {
-    lag_max: Duration,
+    patience: Patience,
     repair: bool,
 }
 
@@ -31,7 +33,7 @@ impl LatestUseful {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3, repair: config.push_repair }
+        Self { patience: Patience::new(config), repair: config.push_repair }
     }
 }
 
@@ -41,9 +43,8 @@ impl Scheduler for LatestUseful {
     }
 
     fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
-        let wanted = |s: &StripeView| {
-            (self.repair || !s.repair) && (s.parent.is_none() || s.lag > self.lag_max)
-        };
+        let lost = self.patience.lost(view);
+        let wanted = |s: &StripeView| (self.repair || !s.repair) && lost & bit(s.stripe) != 0;
         subscribe(view, rng, plan, wanted, |_, _| 0);
         if !view.needs.is_empty() {
             plan.replan_at(view.now + SEEK_PAUSE);

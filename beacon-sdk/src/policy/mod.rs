@@ -8,6 +8,7 @@ mod mesh_score;
 mod multi_tree;
 mod nak_driven;
 mod open_ledger;
+mod patience;
 mod pipelined_pull;
 mod plain;
 mod pull;

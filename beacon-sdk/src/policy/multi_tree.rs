@@ -1,5 +1,7 @@
 //! Trees and nothing else: one per stripe, interior-disjoint.
 
+use super::patience::Patience;
+use super::pull::bit;
 use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::plugin::{MeshView, PeerView, Plan, Scheduler, StripeView};
@@ -21,7 +23,7 @@ const SEEK_PAUSE: Duration = Duration::from_millis(50);
 /// symbols must cover a stripe, `1/(m-1)`; and a newcomer gets only what is sent from then on.
 #[derive(Debug)]
 pub struct MultiTree {
-    lag_max: Duration,
+    patience: Patience,
     climb: Climb,
 }
 
@@ -29,7 +31,7 @@ impl MultiTree {
     /// With the thresholds that go with a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { lag_max: config.overdue * 3, climb: Climb::new(config) }
+        Self { patience: Patience::new(config), climb: Climb::new(config) }
     }
 }
 
@@ -39,7 +41,8 @@ impl Scheduler for MultiTree {
     }
 
     fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
-        let wanted = |s: &StripeView| s.parent.is_none() || s.lag > self.lag_max;
+        let lost = self.patience.lost(view);
+        let wanted = |s: &StripeView| lost & bit(s.stripe) != 0;
         let stripes = u32::from(view.stripe_count.max(1));
         let interior = |peer: &PeerView, stripe: u8| {
             let depth = peer.depth.get(usize::from(stripe)).copied();

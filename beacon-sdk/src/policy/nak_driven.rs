@@ -1,6 +1,7 @@
 //! Subscribed stripes, and asking again for what was lost on the way.
 
-use super::pull::{Ask, Puller};
+use super::patience::Patience;
+use super::pull::{Ask, Puller, bit};
 use super::stripes::{Climb, subscribe};
 use crate::config::Config;
 use crate::id::SegmentId;
@@ -32,7 +33,7 @@ const COUNTED_MAX: usize = 4096;
 /// replaced.
 #[derive(Debug)]
 pub struct NakDriven {
-    lag_max: Duration,
+    patience: Patience,
     climb: Climb,
     repair: bool,
     /// Who feeds each stripe, and since when.
@@ -46,7 +47,7 @@ impl NakDriven {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            lag_max: config.overdue * 3,
+            patience: Patience::new(config),
             climb: Climb::new(config),
             repair: config.push_repair,
             parents: Vec::new(),
@@ -137,13 +138,13 @@ impl Scheduler for NakDriven {
         self.tries.retain(|_, (_, until)| *until > now);
         let storms = self.storms(view);
         let stormy = |stripe: u8| storms.get(usize::from(stripe)).is_some_and(|storm| *storm);
-        let (repair, lag_max) = (self.repair, self.lag_max);
+        let (repair, lost) = (self.repair, self.patience.lost(view));
         subscribe(
             view,
             rng,
             plan,
             |s| {
-                let lost = s.parent.is_none() || s.lag > lag_max || stormy(s.stripe);
+                let lost = lost & bit(s.stripe) != 0 || stormy(s.stripe);
                 (repair || !s.repair) && lost
             },
             |_, _| 0,

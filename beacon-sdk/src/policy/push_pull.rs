@@ -1,7 +1,8 @@
 //! The default: stripes pushed along subscriptions, the rest pulled.
 
 use super::hybrid::urgent_within;
-use super::pull::Puller;
+use super::patience::Patience;
+use super::pull::{Puller, bit};
 use super::rarest_first::by_copies;
 use super::stripes::{Climb, subscribe};
 use crate::config::Config;
@@ -18,8 +19,7 @@ use core::time::Duration;
 /// pulling after all.
 #[derive(Debug)]
 pub struct PushPull {
-    /// A parent later than this is replaced.
-    lag_max: Duration,
+    patience: Patience,
     /// What is due within this time may use the urgent lane.
     urgent: Duration,
     /// How much of what may be asked for is that lane's, in percent.
@@ -34,7 +34,7 @@ impl PushPull {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            lag_max: config.overdue * 3,
+            patience: Patience::new(config),
             urgent: urgent_within(config),
             lane: config.urgent_percent.into(),
             climb: Climb::new(config),
@@ -49,9 +49,8 @@ impl Scheduler for PushPull {
     }
 
     fn plan(&mut self, view: &MeshView, rng: &mut Rng, plan: &mut Plan) {
-        let wanted = |s: &StripeView| {
-            (self.repair || !s.repair) && (s.parent.is_none() || s.lag > self.lag_max)
-        };
+        let lost = self.patience.lost(view);
+        let wanted = |s: &StripeView| (self.repair || !s.repair) && lost & bit(s.stripe) != 0;
         subscribe(view, rng, plan, wanted, |_, _| 0);
         self.climb.plan(view, rng, plan);
         let mut puller = Puller::new(view);

@@ -112,10 +112,11 @@ pub(super) fn subscribe(
 }
 
 /// What it costs to have a neighbour as a stripe's parent, in microseconds: its distance from
-/// the origin, the way to it, and how much hangs on it already (theory.md §3, parent cost).
+/// the origin, the way to it and its queue, and how much hangs on it already (theory.md §3, parent
+/// cost).
 fn cost(peer: &PeerView, stripe: u8, fed: u64) -> u64 {
     let depth = peer.depth.get(usize::from(stripe)).copied().unwrap_or(u8::MAX);
     let score = u64::from(100 - peer.score.get());
     let way = micros(peer.rtt) / 2;
-    u64::from(depth) * 30_000 + way + fed * (20_000 + way) + score * 500
+    u64::from(depth) * 30_000 + way + micros(peer.queue) + fed * (20_000 + way) + score * 500
 }

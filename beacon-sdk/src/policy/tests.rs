@@ -1,7 +1,7 @@
 //! What sets each scheduler apart, on small views made by hand.
 
 use super::*;
-use crate::config::STRIPES_MAX;
+use crate::config::{Profile, STRIPES_MAX};
 use crate::id::{PeerId, SegmentId, TrackId};
 use crate::identity::PublicKey;
 use crate::plugin::{
@@ -339,6 +339,32 @@ fn a_stripe_moves_nearer_and_away_from_a_slow_parent() {
     view.now = view.now + ms(1000);
     view.stripes[3].parent = Some(PeerKey(1));
     assert!(subscribed(&plan(&mut scheduler, &view)).is_empty(), "a new one is given time");
+}
+
+/// Each parent that was left for lagging makes patience with the next one longer, for a while.
+#[test]
+fn who_has_left_parents_waits_longer() {
+    let mut scheduler = PushPull::new(&Profile::Live.config());
+    let mut moves = |at: Duration, parent: u16, lag: Duration| {
+        let mut view = view(3, Vec::new());
+        view.now = NOW + at;
+        for stripe in &mut view.stripes {
+            (stripe.parent, stripe.lag) = (Some(PeerKey(0)), Duration::ZERO);
+        }
+        (view.stripes[1].parent, view.stripes[1].lag) = (Some(PeerKey(parent)), lag);
+        let plan = plan(&mut scheduler, &view);
+        subscribed(&plan).iter().any(|(stripe, _)| *stripe == 1)
+    };
+    assert!(!moves(ms(0), 0, ms(1200)));
+    assert!(moves(ms(50), 0, ms(1250)));
+    assert!(moves(ms(100), 0, ms(1300)), "it is still to be left");
+    assert!(!moves(ms(1500), 1, ms(2400)));
+    assert!(moves(ms(1550), 1, ms(2450)));
+    assert!(!moves(ms(4000), 2, ms(4800)));
+    assert!(moves(ms(4050), 2, ms(4850)));
+    // Twice five seconds without are enough of calm.
+    assert!(!moves(ms(9100), 0, ms(2400)));
+    assert!(moves(ms(14_200), 0, ms(1250)));
 }
 
 /// The subscriptions of a plan: stripe and neighbour.
