@@ -174,6 +174,27 @@ fn who_is_busy_has_a_queue_for_a_while() {
     assert_eq!(all().last(), Some(&Duration::ZERO));
 }
 
+/// Whoever loses its rendezvous alone is no worse a neighbour for that.
+#[test]
+fn who_is_said_to_be_gone_has_a_second_to_answer() {
+    for answers in [true, false] {
+        let mut rogue = Rogue::new();
+        rogue.describe(&description());
+        rogue.silence(Duration::from_millis(100));
+        rogue.sent.clear();
+        rogue.gone();
+        let pings = sent(&rogue, |message| matches!(message, Message::Ping(_)));
+        let [Message::Ping(token)] = pings[..] else { panic!("{pings:?}") };
+        if answers {
+            rogue.control(Message::Pong(token).encode());
+        }
+        rogue.silence(Duration::from_millis(900));
+        assert!(rogue.up);
+        rogue.silence(Duration::from_millis(350));
+        assert_eq!(rogue.up, answers, "that is less than silence alone takes");
+    }
+}
+
 #[test]
 fn hearsay_from_before_the_first_manifest_does_not_deafen() {
     let mut rogue = Rogue::new();

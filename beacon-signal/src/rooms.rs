@@ -10,7 +10,7 @@ pub(crate) use edges::{Edges, ends_soon};
 pub(crate) use mesh::{Mesh, Seen};
 pub(crate) use record::{Event, SAMPLE_INTERVAL, Sample, Totals, What, steps};
 pub(crate) use refused::{REPLACED, Refused};
-pub(crate) use room::{ENDED, Greeting, SENT_AWAY, TOLD_MAX, Told, refresh_after};
+pub(crate) use room::{ENDED, Greeting, SENT_AWAY, Told, refresh_after};
 
 use crate::books::now_ms;
 use crate::config::Config;

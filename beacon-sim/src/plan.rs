@@ -169,8 +169,11 @@ pub struct Event {
 pub enum What {
     /// Percent of the viewers vanish at once.
     Kill(u32),
-    /// All viewers whose nearest city is this one vanish at once (PlanetLab latency only).
+    /// All viewers whose nearest city is this one vanish at once, and the tracker hears nothing of
+    /// it (PlanetLab latency only).
     KillRegion(u32),
+    /// Percent of the viewers that the origin is linked with vanish at once.
+    KillNext(u32),
     /// So many more viewers come, with exponentially falling rate.
     Crowd {
         /// How many.

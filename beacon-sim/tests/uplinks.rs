@@ -38,6 +38,30 @@ fn one_who_gives_serves_a_small_audience_in_all_stripes() {
     }
 }
 
+/// The origin's only neighbour is killed. The others took three seconds to notice and dialled the origin when their pauses
+/// were over, after up to sixteen; then those who hung on each other in a ring kept each other from finding the new way.
+#[test]
+fn who_has_the_only_way_is_killed_and_nobody_stalls() {
+    let mut plan = plan("only-way.toml");
+    for seed in 1..=3 {
+        let report = world::run(&plan, seed, |_, _| {}).unwrap();
+        assert_eq!(report.viewers, 6);
+        assert_eq!(report.stalled_survivors, 0, "seed {seed}");
+        assert!(report.continuity.s4 > 0.999, "seed {seed}: {:?}", report.continuity);
+    }
+    // Long after it they are as near to the origin as before.
+    (plan.warmup_s, plan.measure_s) = (40, 20);
+    for seed in [3, 6, 8] {
+        let report = world::run(&plan, seed, |_, _| {}).unwrap();
+        assert!(report.delay_ms.p95 < 500, "seed {seed}: {:?}", report.delay_ms);
+        assert!(
+            report.reparents_per_peer_min < 2.0,
+            "seed {seed}: {}",
+            report.reparents_per_peer_min
+        );
+    }
+}
+
 /// Given more than it carries, a mesh delivers nothing; given as much as it carries, all of that.
 #[test]
 fn too_few_uplinks_cost_pictures_and_not_presence() {

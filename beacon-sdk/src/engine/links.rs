@@ -129,6 +129,16 @@ impl Links {
         known.not_before = now + pause / 2 + Duration::from_millis(u64::from(spread));
     }
 
+    /// Who was refused may find a place now: earlier failures are forgiven, and the pauses after
+    /// them end within the shortest.
+    pub(super) fn forgive(&mut self, now: Instant, rng: &mut Rng) {
+        for known in self.known.iter_mut().filter(|known| known.not_before > now) {
+            let spread = rng.below(PAUSE_MIN.as_millis() as u32);
+            let soon = now + Duration::from_millis(u64::from(spread));
+            (known.failures, known.not_before) = (0, known.not_before.min(soon));
+        }
+    }
+
     /// Dials that were given up.
     pub(super) fn expire(&mut self, now: Instant, rng: &mut Rng) -> Vec<PeerId> {
         let overdue = |since: &Instant| *since + DIAL_MAX <= now;

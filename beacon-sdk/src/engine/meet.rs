@@ -14,6 +14,9 @@ const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Who meets nobody but peers of another version looks on for so long: one of its own, or one that
 /// speaks both, may be among those it is told of. (Guess.)
 const FOREIGN_MAX: Duration = Duration::from_secs(5);
+/// A neighbour that the rendezvous takes for gone has so long to answer, and half of it to be heard
+/// at all: time for a lost ping to be sent once more. (Guess.)
+const GONE_MAX: Duration = Duration::from_secs(1);
 /// Peers suggested to one that is turned away, or told to a new neighbour.
 const SUGGESTED: usize = 8;
 /// Peers above the limit of links that may be told so at the same time; further ones are closed
@@ -184,6 +187,17 @@ impl Engine {
         }
     }
 
+    /// The rendezvous says that a peer has left. It may have lost the rendezvous alone: if it is a
+    /// neighbour it is asked, and has less time to answer than one that is merely silent.
+    pub(super) fn on_gone(&mut self, peer: PeerId) {
+        self.links.gone(peer);
+        let Some(key) = self.peers.key(&peer) else { return };
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.ready) else { return };
+        (peer.doubted, peer.mute, peer.pinged) = (Some(now), true, now);
+        self.send(key, &Message::Ping(now.as_micros()));
+    }
+
     /// A link is no more: everything that hung on it is let go.
     pub(super) fn lose(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(peer) = self.peers.remove(key) else { return };
@@ -191,6 +205,9 @@ impl Engine {
         self.quarantine.forget(key);
         self.feeds.forget(key);
         self.links.failed(peer.id, self.now, &mut self.rng);
+        if peer.pushes != 0 {
+            self.links.forgive(self.now, &mut self.rng);
+        }
         if peer.ready {
             if matches!(reason, CloseReason::Timeout | CloseReason::Failed) {
                 self.observe(peer.id, Observation::Dropped);
@@ -210,6 +227,7 @@ impl Engine {
         }
         let rtt = now.since(peer.pinged);
         peer.rtt.sample(rtt);
+        peer.doubted = None;
         let id = peer.id;
         self.observe(id, Observation::RoundTrip(rtt));
     }
@@ -223,13 +241,15 @@ impl Engine {
         let mut pings = Vec::new();
         for (key, peer) in self.peers.iter_mut() {
             let unproven = !peer.ready && peer.since + HELLO_MAX <= now;
+            let gone = peer.doubted.is_some_and(|since| since + GONE_MAX <= now)
+                && peer.heard + GONE_MAX / 2 <= now;
             if peer.out.stuck_since().is_some_and(|since| since + silence <= now) {
                 stuck.push(key);
                 continue;
             }
             let quiet = peer.heard + silence / 4 <= now;
             let pause = if quiet { silence / 4 } else { silence };
-            if unproven || peer.heard + silence <= now {
+            if unproven || gone || peer.heard + silence <= now {
                 lost.push(key);
             } else if peer.ready && peer.pinged + pause <= now {
                 peer.pinged = now;

@@ -312,7 +312,7 @@ impl Engine {
         match input {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
-            Input::Gone(peer) => self.links.gone(peer),
+            Input::Gone(peer) => self.on_gone(peer),
             Input::Issuer(issuer) => self.parts.ledger.accept_issuer(issuer),
             Input::Edge(edge) => {
                 // Of an earlier session, or of no ledger of this kind: no business of a neighbour's.

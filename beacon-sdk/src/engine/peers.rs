@@ -35,6 +35,8 @@ pub(super) struct Peer {
     /// seeds 1 to 3: of those left when 30 % vanish 4, 1 and 4 stall instead of 9, 14 and 8.)
     pub(super) mute: bool,
     pub(super) pinged: Instant,
+    /// Since when the rendezvous takes it for gone, which an answer to a ping disproves.
+    pub(super) doubted: Option<Instant>,
     pub(super) rtt: Rtt,
     /// By how much its symbols come later than its word that they were sent.
     pub(super) straggle: Duration,
@@ -154,6 +156,7 @@ impl Peer {
             heard: now,
             mute: false,
             pinged: Instant::ZERO,
+            doubted: None,
             rtt: Rtt::unknown(),
             straggle: Duration::ZERO,
             status: Told::default(),

@@ -179,17 +179,18 @@ impl Engine {
         }
     }
 
-    /// Children learn the new way of a stripe, or that it has become too long for them.
+    /// Children learn the new way of a stripe, or that it has become too long for them. They are
+    /// not dropped for that: what hangs on them would be dropped with them, and whole branches look
+    /// for parents at once.
     fn tell_children(&mut self, stripe: u8) {
         let path = self.feeds.path_to_children(stripe);
         let children: Vec<PeerKey> = self.feeds.children.of(stripe).collect();
         let too_long = path.len() > usize::from(DEPTH_MAX);
         for child in children {
-            if too_long {
-                self.feeds.children.abandon(stripe, child);
-                self.dismiss(stripe, child, RefuseReason::Depth);
-            } else {
+            if !too_long {
                 self.send(child, &Message::Feed { stripe, path: path.clone() });
+            } else if self.feeds.children.give_notice(stripe, child, self.now) {
+                self.send(child, &Message::Refuse { stripe, reason: RefuseReason::Notice });
             }
         }
     }
@@ -215,6 +216,20 @@ impl Engine {
         let (peers, since) = (&self.peers, self.now - self.config.silence / 2);
         let silent = |key| peers.get(key).is_none_or(|peer| peer.heard <= since);
         if self.feeds.children.listen(silent) {
+            self.tell_soon();
+        }
+    }
+
+    /// Who hangs on a parent without a way to the origin looks for another, and offers the stripe to
+    /// nobody until one of both has a way again.
+    pub(super) fn watch_roots(&mut self) {
+        let peers = &self.peers;
+        let rooted = |key, stripe: u8| {
+            let depth = peers.get(key).map(|peer| peer.status.depth[usize::from(stripe)]);
+            depth.is_some_and(|depth| depth != u8::MAX)
+        };
+        if self.feeds.watch_roots(self.now, rooted) {
+            self.timers.plan = self.now;
             self.tell_soon();
         }
     }

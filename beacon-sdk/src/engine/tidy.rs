@@ -46,6 +46,7 @@ impl Engine {
         self.convict();
         self.judge();
         self.end_notices();
+        self.watch_roots();
         self.free_silent_places();
         self.watch_uplink();
         self.tell_census();

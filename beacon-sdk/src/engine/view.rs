@@ -81,7 +81,7 @@ impl Engine {
             .map(|(stripe, feed)| StripeView {
                 stripe,
                 repair: stripe == last,
-                parent: feed.parent.filter(|_| !feed.notice),
+                parent: feed.parent.filter(|_| !feed.notice && !feed.cut),
                 pending: feed.pending.is_some(),
                 usual: feed.usual,
                 weight: self.feeds.own.weight(stripe),

@@ -10,6 +10,9 @@ use core::cmp::Reverse;
 pub const HINTS: usize = 20;
 /// Good parents are drawn from this many, so that comers do not all dial the same ten.
 pub const BEST_OF: usize = 30;
+/// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
+/// peers are told of comers, and leavers just stop being told of.
+pub const TOLD_MAX: usize = 64;
 /// What an origin is taken to have room for before it reports. (Guess.)
 const ORIGIN_SLOTS: u16 = 4;
 

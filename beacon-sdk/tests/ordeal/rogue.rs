@@ -130,11 +130,25 @@ impl Rogue {
 
     /// Time passes; the publisher answers pings, so that it is not given up.
     pub fn advance(&mut self, span: Duration) {
+        self.pass(span, |rogue| rogue.control(Message::Ping(0).encode()));
+    }
+
+    /// Time passes, and the publisher says nothing.
+    pub fn silence(&mut self, span: Duration) {
+        self.pass(span, |rogue| rogue.input(Input::Timeout));
+    }
+
+    /// The rendezvous says that the publisher has left.
+    pub fn gone(&mut self) {
+        self.input(Input::Gone(self.broadcast.publisher));
+    }
+
+    fn pass(&mut self, span: Duration, wake: impl Fn(&mut Self)) {
         let until = self.now + span;
         let mut left = 100 + 2 * span.as_millis();
         while self.up && self.viewer.poll_timeout() <= until {
             self.now = self.now.max(self.viewer.poll_timeout());
-            self.control(Message::Ping(0).encode());
+            wake(self);
             left = left.checked_sub(1).expect("the viewer wakes too often");
         }
         self.now = until;

@@ -4,7 +4,7 @@ use super::word::Pool;
 use super::{call, json};
 use crate::books::now_ms;
 use crate::outbox::Outbox;
-use crate::rooms::{Edges, SAMPLE_INTERVAL, Sample, TOLD_MAX, Told, address, refresh_after};
+use crate::rooms::{Edges, SAMPLE_INTERVAL, Sample, Told, address, refresh_after};
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Detail, PeerHint};
 use beacon_sdk::signaling::{ServerMessage, SignalData, hints};

@@ -9,16 +9,13 @@ use crate::order::{Action, Order, ShortId};
 use crate::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
 use beacon_sdk::plugin::{Detail, Join, PeerHint};
-use beacon_sdk::signaling::hints::{self, HINTS};
+use beacon_sdk::signaling::hints::{self, HINTS, TOLD_MAX};
 use beacon_sdk::signaling::{ErrorCode, HINTS_MAX, ServerMessage, VERSION};
 use beacon_sdk::{BroadcastId, Identity, Listing, PeerId, PublicKey, Rng};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
-/// Rooms up to this size are told of every comer and leaver at once; of larger ones this many
-/// peers are told of comers, and leavers just stop being told of.
-pub(crate) const TOLD_MAX: usize = 64;
 /// Peers that one owner sends away at most.
 const BANNED_MAX: usize = 1024;
 /// What a peer is told when its owner sends it away, and when the owner ends the broadcast.

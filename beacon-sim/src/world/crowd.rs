@@ -2,7 +2,7 @@
 
 use super::adversary::{Hostile, marked};
 use super::link::Loss;
-use super::peer::Peer;
+use super::peer::{Peer, tag};
 use super::split::Split;
 use super::{Happening, NS, REFRESH_NS, Sums, TRACKER_NS, World, parts};
 use crate::draw::{Draw, Purpose, secret};
@@ -137,9 +137,25 @@ impl World {
             engine.leave(clock);
             self.settle(at);
         }
-        self.retire(at);
+        self.end(at);
         if self.plan.churn.replace {
             self.agenda.add(self.now + 1, Happening::Join);
+        }
+    }
+
+    /// A viewer's program ends, and with it its connection to the tracker.
+    fn end(&mut self, at: u32) {
+        self.retire(at);
+        self.agenda.add(self.now + TRACKER_NS, Happening::Gone(at));
+    }
+
+    /// The rules of the tracker: in a small room everybody is told of who leaves.
+    pub(super) fn tell_gone(&mut self, at: u32) {
+        let id = self.peers[at as usize].id;
+        for told in self.tracker.audience() {
+            if let Some(told) = self.ids.get(&told) {
+                self.step(*told, Input::Gone(id));
+            }
         }
     }
 
@@ -200,12 +216,22 @@ impl World {
                 let mut victims = here(self);
                 self.crowd.draw.rng().shuffle(&mut victims);
                 victims.truncate(victims.len() * *percent as usize / 100);
-                self.strike(&victims);
+                self.strike(&victims, Self::end);
             }
             What::KillRegion(region) => {
                 let mut victims = here(self);
                 victims.retain(|at| self.peers[*at as usize].place.region == *region);
-                self.strike(&victims);
+                self.strike(&victims, Self::retire);
+            }
+            What::KillNext(percent) => {
+                let mut victims = here(self);
+                victims.retain(|at| {
+                    let next = tag(&self.peers[*at as usize].id);
+                    self.peers[0].link(next).is_some_and(|end| end.up)
+                });
+                self.crowd.draw.rng().shuffle(&mut victims);
+                victims.truncate(victims.len() * *percent as usize / 100);
+                self.strike(&victims, Self::end);
             }
             What::Crowd { peers, tau_s } => {
                 for _ in 0..*peers {
@@ -235,9 +261,9 @@ impl World {
     }
 
     /// These vanish; the others are watched from now on.
-    fn strike(&mut self, victims: &[u32]) {
+    fn strike(&mut self, victims: &[u32], how: fn(&mut Self, u32)) {
         for &at in victims {
-            self.retire(at);
+            how(self, at);
         }
         if self.blow.is_some() {
             return;

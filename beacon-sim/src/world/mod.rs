@@ -82,6 +82,8 @@ enum Happening {
     Told(u32),
     /// A viewer leaves of its own accord.
     Leave(u32),
+    /// The tracker finds that a viewer's connection is closed.
+    Gone(u32),
     /// An event of the plan, by place.
     Event(usize),
     /// The camera takes its `n`-th picture.
@@ -304,6 +306,7 @@ impl World {
             Happening::Watch => self.watch(),
             Happening::Told(at) => self.told(at),
             Happening::Leave(at) => self.leave(at),
+            Happening::Gone(at) => self.tell_gone(at),
             Happening::Event(at) => self.event(at),
             Happening::Picture(n) => self.picture(n),
             Happening::Rank => {

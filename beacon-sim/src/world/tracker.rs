@@ -31,6 +31,12 @@ impl Tracker {
         self.members.remove(peer);
     }
 
+    /// Who is told at once of those that leave.
+    pub(super) fn audience(&self) -> Vec<PeerId> {
+        let small = self.members.len() <= hints::TOLD_MAX;
+        self.members.keys().filter(|_| small).copied().collect()
+    }
+
     pub(super) fn report(&mut self, peer: PeerId, report: &Report) {
         let origin = peer == self.origin;
         if let Some(hint) = self.members.get_mut(&peer) {
