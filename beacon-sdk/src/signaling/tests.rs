@@ -102,10 +102,11 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         let edge = |bytes: Vec<u8>| EdgeData::new(bytes.into()).unwrap();
         ServerMessage::Edges { edges: edges.into_iter().map(edge).collect() }
     });
-    let turn = (vec("turns?:[a-z.]{1,30}:[0-9]{1,5}", 0..=TURN_URLS_MAX), "[ -~]{0,90}", "[ -~]{0,30}")
-        .prop_map(|(urls, username, credential)| {
-            ServerMessage::Turn(TurnServer { urls, username, credential })
-        });
+    let turn =
+        (vec("turns?:[a-z.]{1,30}:[0-9]{1,5}", 0..=TURN_URLS_MAX), "[ -~]{0,90}", "[ -~]{0,30}")
+            .prop_map(|(urls, username, credential)| {
+                ServerMessage::Turn(TurnServer { urls, username, credential })
+            });
     let challenge = any::<[u8; NONCE_LEN]>().prop_map(|nonce| ServerMessage::Challenge {
         version: VERSION,
         nonce: Nonce::from_bytes(nonce),
