@@ -50,7 +50,8 @@ impl TurnConfig {
         let secret = 16..=1024;
         let rules = [
             (
-                (1..=TURN_URLS_MAX).contains(&self.urls.len()) && self.urls.iter().all(is_turn),
+                (1..=TURN_URLS_MAX).contains(&self.urls.len())
+                    && self.urls.iter().all(|url| is_turn(url)),
                 "turn",
                 "1 to 4 addresses as in turn:HOST:3478?transport=udp",
             ),
@@ -95,7 +96,7 @@ fn password(secret: &str, username: &str) -> String {
     BASE64.encode(&mac.finalize().into_bytes())
 }
 
-fn is_turn(url: &String) -> bool {
+fn is_turn(url: &str) -> bool {
     let (at, query) = url.split_once('?').unwrap_or((url, "transport=udp"));
     let host = at.strip_prefix("turn:").or_else(|| at.strip_prefix("turns:"));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
