@@ -19,6 +19,7 @@ use crate::identity::PublicKey;
 use crate::listing::{About, Thumbnail};
 use crate::plugin::{
     DETAIL_LINKS_MAX, EDGE_BYTES_MAX, Join, PeerHint, RECEIPT_BYTES_MAX, Report, SIGNAL_BYTES_MAX,
+    TURN_URLS_MAX, TurnServer,
 };
 use bytes::Bytes;
 use core::fmt;
@@ -143,6 +144,9 @@ pub enum ServerMessage {
         /// Drawn for this connection alone.
         nonce: Nonce,
     },
+    /// A TURN server and leave to use it: before [`Joined`](Self::Joined), where a server grants one, and again
+    /// before it ends. At most [`TURN_URLS_MAX`] addresses.
+    Turn(TurnServer),
     /// The peer is in; sent again when the broadcast of that name comes or changes.
     Joined {
         /// The server's [`VERSION`].
@@ -437,17 +441,28 @@ impl ClientMessage {
 }
 
 impl ServerMessage {
-    /// Reads one text frame. Hints and edges above [`HINTS_MAX`] are cut off.
+    /// Reads one text frame. Hints and edges above [`HINTS_MAX`] are cut off, and addresses above
+    /// [`TURN_URLS_MAX`].
     ///
     /// # Errors
     /// [`ProtocolError`]. A client passes over [`ProtocolError::UnknownType`]: a later server
     /// may say more than this one.
     pub fn parse(text: &str) -> Result<Self, ProtocolError> {
-        const TYPES: [&str; 8] =
-            ["challenge", "joined", "edges", "peers", "gone", "signal", "heartbeat", "error"];
+        const TYPES: [&str; 9] = [
+            "challenge",
+            "turn",
+            "joined",
+            "edges",
+            "peers",
+            "gone",
+            "signal",
+            "heartbeat",
+            "error",
+        ];
         let mut message = parse(text, &TYPES)?;
         match &mut message {
             Self::Challenge { version, .. } => check_version(*version)?,
+            Self::Turn(server) => server.urls.truncate(TURN_URLS_MAX),
             Self::Peers { peers } => peers.truncate(HINTS_MAX),
             Self::Edges { edges } => edges.truncate(HINTS_MAX),
             _ => {}

@@ -1,6 +1,7 @@
 //! The limits of a server.
 
 use crate::token::TokenKey;
+use crate::turn::TurnConfig;
 use beacon_ledger::Micro;
 use core::time::Duration;
 use ipnet::IpNet;
@@ -33,6 +34,9 @@ pub struct Config {
     /// How often each peer is told of others anew. Large rooms take longer, so that a room is
     /// sent at most 200 such messages per second.
     pub refresh: Duration,
+    /// At shutdown peers are told to go within this time, each at a moment of its own, so that they do not come to
+    /// another server all at once; nobody is let in meanwhile. Zero, the default, tells all at once. At most 10 minutes.
+    pub drain: Duration,
     /// How long peers get to take their goodbye at shutdown.
     pub grace: Duration,
     /// A web build, as `cargo xtask web` leaves it in `beacon-web/dist`: pages to find and watch
@@ -45,6 +49,8 @@ pub struct Config {
     pub ledger: Option<LedgerConfig>,
     /// Other servers that have the same rooms; none by default, and the rooms are in memory.
     pub cluster: Option<ClusterConfig>,
+    /// A TURN server that peers get leave to use; none by default.
+    pub turn: Option<TurnConfig>,
     /// What one network may do.
     pub network: NetworkLimits,
     /// Proxies that are believed when they say where a request comes from, by `X-Forwarded-For`; none by
@@ -133,11 +139,13 @@ impl Default for Config {
             queue_max: 128,
             queue_bytes_max: 256 * 1024,
             refresh: Duration::from_secs(5),
+            drain: Duration::ZERO,
             grace: Duration::from_secs(2),
             pages: None,
             mesh: true,
             ledger: None,
             cluster: None,
+            turn: None,
             network: NetworkLimits::default(),
             trusted_proxies: Vec::new(),
             tokens: Vec::new(),
@@ -186,6 +194,7 @@ impl Config {
                 "refresh",
                 "100 ms to 1 hour",
             ),
+            (self.drain <= Duration::from_secs(600), "drain", "at most 10 minutes"),
             (self.grace <= Duration::from_secs(60), "grace", "at most 60 s"),
             ((1..=1_000_000).contains(&self.network.connections), "network.connections", COUNT),
             ((1..=1_000_000).contains(&self.network.rate), "network.rate", COUNT),
@@ -195,7 +204,7 @@ impl Config {
         ];
         match rules.iter().find(|(ok, ..)| !ok) {
             Some(&(_, field, range)) => Err(ConfigError { field, range }),
-            None => Ok(()),
+            None => self.turn.as_ref().map_or(Ok(()), |turn| turn.check(self.idle_timeout)),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::admission::{Surplus, whole_seconds};
 use crate::api;
 use crate::pages;
-use crate::server::{Lease, Shared};
+use crate::server::{Lease, Shared, Stage};
 use crate::socket;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -29,6 +29,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(upgrade))
         .route("/ws", get(upgrade))
         .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(description))
         .route("/api/streams", get(streams))
@@ -56,6 +57,10 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], cause)
             .into_response();
     };
+    if !matches!(*shared.stage.borrow(), Stage::Serving) {
+        shared.metrics.turned_away("draining");
+        return draining();
+    }
     let visit = match shared.admission.visit(Instant::now(), from.ip(), &request) {
         Ok(visit) => visit,
         Err(surplus) => return too_many(&shared, surplus),
@@ -76,6 +81,20 @@ async fn upgrade(
             socket::run(socket, shared, visit).await;
             drop((place, lease));
         })
+}
+
+/// Whether connections are to be sent here. Redis is not looked at: without it no node could let anybody in, and
+/// whoever balances between them had better have all than none.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match *shared.stage.borrow() {
+        Stage::Serving => "ready\n".into_response(),
+        _ => draining(),
+    }
+}
+
+fn draining() -> Response {
+    let cause = "this server stops: connect to another one, or try later\n";
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], cause).into_response()
 }
 
 /// Refuses a connection of a network that has enough of them.

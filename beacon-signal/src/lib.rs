@@ -31,6 +31,7 @@ mod server;
 mod socket;
 pub mod token;
 mod tracker;
+mod turn;
 
 pub use books::{KeyError, LedgerError, read_or_make_key};
 pub use cluster::ClusterError;
@@ -38,3 +39,4 @@ pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig, NetworkLimits
 pub use ipnet::IpNet;
 pub use rooms::Stream;
 pub use server::{Server, ServerError};
+pub use turn::TurnConfig;

@@ -12,6 +12,9 @@ use prometheus_client::registry::Registry;
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
+/// By which a comer is turned away.
+const LIMITS: [&str; 5] = ["full", "connections", "rate", "joins", "draining"];
+
 /// What becomes of a claim.
 #[derive(Copy, Clone, Debug)]
 pub(crate) enum Claimed {
@@ -21,6 +24,18 @@ pub(crate) enum Claimed {
     Refused,
     /// The accounts could not take it.
     Lost,
+}
+
+impl Claimed {
+    const ALL: [Self; 3] = [Self::Settled, Self::Refused, Self::Lost];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// Numbers of the ledger.
@@ -39,12 +54,7 @@ impl LedgerMetrics {
     }
 
     pub(crate) fn claim(&self, outcome: Claimed, paid: u64) {
-        let outcome = match outcome {
-            Claimed::Settled => "settled",
-            Claimed::Refused => "refused",
-            Claimed::Lost => "lost",
-        };
-        self.claims.get_or_create(&[("outcome", outcome)]).inc();
+        self.claims.get_or_create(&[("outcome", outcome.word())]).inc();
         self.paid.inc_by(paid);
     }
 
@@ -100,6 +110,10 @@ pub(crate) struct Metrics {
     pub(crate) throttled: Counter,
     turned_away: Family<Label, Counter>,
     networks: Gauge,
+    /// Times a peer was given leave to use the TURN server.
+    pub(crate) turn: Counter,
+    /// 1 from when the server begins to stop.
+    pub(crate) draining: Gauge,
 }
 
 impl Metrics {
@@ -121,8 +135,22 @@ impl Metrics {
         registry.register("throttled", "Messages that waited for the rate", this.throttled.clone());
         registry.register("turned_away", "Comers not let in, by limit", this.turned_away.clone());
         registry.register("networks", "Networks counted", this.networks.clone());
+        registry.register("turn_grants", "Leaves given to use the TURN server", this.turn.clone());
+        registry.register("draining", "1 while the server stops, else 0", this.draining.clone());
+        this.begin();
         this.registry = registry;
         this
+    }
+
+    /// Has what alerts look at there from the start: of a series that begins with its first event Prometheus sees no
+    /// increase.
+    fn begin(&self) {
+        for limit in LIMITS {
+            drop(self.turned_away.get_or_create(&[("limit", limit)]));
+        }
+        for outcome in Claimed::ALL {
+            drop(self.ledger.claims.get_or_create(&[("outcome", outcome.word())]));
+        }
     }
 
     /// The page for Prometheus (OpenMetrics text).

@@ -3,8 +3,8 @@
 use crate::commands::Command;
 use beacon_ledger::Micro;
 use beacon_signal::token::TokenKey;
-use beacon_signal::{ClusterConfig, Config, IpNet, LedgerConfig, NetworkLimits};
-use clap::Parser;
+use beacon_signal::{ClusterConfig, Config, IpNet, LedgerConfig, NetworkLimits, TurnConfig};
+use clap::{Parser, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,53 @@ pub(crate) struct Args {
     /// port 0 for a free one. TLS (wss://) is the business of a proxy before it.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3001")]
     pub(crate) listen: SocketAddr,
+    /// Serves pages to find and watch broadcasts on from this folder: beacon-web/dist, which
+    /// `cargo xtask web` builds.
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
+    /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
+    #[arg(long)]
+    no_mesh: bool,
+    /// Reads settings from this TOML file, which has the names of these flags: rate = 100. A flag counts
+    /// before the environment, that before the file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Prints what counts and where it comes from, as such a file, and ends.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// What the log on standard error looks like: lines for people, or one JSON object to a line.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// When it is stopped, nobody is let in and peers are told to go, spread over so many seconds; a
+    /// second signal ends it at once. 0 tells all at once.
+    #[arg(long, value_name = "SECS", default_value_t = 5)]
+    drain_seconds: u64,
+    // Each with a heading, which would hold for those after it.
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    admission: Admission,
+    #[command(flatten)]
+    nodes: Nodes,
+    #[command(flatten)]
+    turn: Turn,
+    #[command(flatten)]
+    ledger: Ledger,
+}
+
+/// What the log looks like.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How much there may be.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "How much there may be")]
+struct Limits {
     /// Connections at most; each needs an open file (see `ulimit -n`).
     #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
     connections_max: usize,
@@ -44,10 +91,12 @@ pub(crate) struct Args {
     /// Messages that wait for one connection; a reader that is further behind is dropped.
     #[arg(long, value_name = "N", default_value_t = Config::default().queue_max)]
     queue_max: usize,
-    /// Serves pages to find and watch broadcasts on from this folder: beacon-web/dist, which
-    /// `cargo xtask web` builds.
-    #[arg(long, value_name = "DIR")]
-    pages: Option<PathBuf>,
+}
+
+/// Several servers with the same rooms.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Several nodes")]
+struct Nodes {
     /// Shares the rooms with other servers, its nodes, through Redis 7 or later: redis://HOST:PORT,
     /// redis://:PASSWORD@HOST/DATABASE or unix:///PATH. Give all nodes the same limits and the same ledger. Without it
     /// the rooms are in memory.
@@ -56,9 +105,30 @@ pub(crate) struct Args {
     /// What this node is called in Redis and in logs; at random by default.
     #[arg(long, value_name = "NAME", requires = "redis")]
     node: Option<String>,
-    /// Keeps and serves nothing of what peers tell of their links and counters: no dashboard.
-    #[arg(long)]
-    no_mesh: bool,
+}
+
+/// A relay for peers that cannot reach each other.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "TURN, for peers that cannot reach each other")]
+struct Turn {
+    /// Gives every peer leave to use the TURN server at this address, for some time: turn:HOST:3478?transport=udp, or
+    /// for browsers alone turns:HOST:5349?transport=tcp. It must know the same secret (coturn: use-auth-secret).
+    /// May be repeated for up to 4 addresses of one server.
+    #[arg(long = "turn", value_name = "URL", value_delimiter = ',')]
+    turn: Vec<String>,
+    /// File with the secret, which may also be in the environment variable BEACON_TURN_SECRET. No flag takes it: command
+    /// lines are for all to see.
+    #[arg(long, value_name = "FILE", requires = "turn")]
+    turn_secret_file: Option<PathBuf>,
+    /// Seconds that leave lasts; peers that stay get another when half of it is over.
+    #[arg(long, value_name = "SECS", default_value_t = 3600, requires = "turn")]
+    turn_ttl: u64,
+}
+
+/// Who carries the stream earns by it.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "The ledger")]
+struct Ledger {
     /// Pays relays from these accounts: sqlite:FILE, postgres://USER@HOST/DATABASE, or memory, which
     /// is gone with the process. Peers sign for what they receive, and claim what they carried.
     #[arg(long, value_name = "ADDRESS")]
@@ -73,9 +143,6 @@ pub(crate) struct Args {
     /// What a peer earns in its first so many seconds can be spent when they are over.
     #[arg(long, value_name = "SECS", default_value_t = 86_400, requires = "ledger")]
     vest: u64,
-    // The last one: its heading would hold for those after it.
-    #[command(flatten)]
-    admission: Admission,
 }
 
 /// Who is let in.
@@ -94,11 +161,11 @@ struct Admission {
     network_burst: u32,
     /// A proxy that is believed when it says in X-Forwarded-For where a request comes from: an
     /// address, or a network as in 10.0.0.0/8. May be repeated.
-    #[arg(long = "trusted-proxy", value_name = "NET", value_parser = network)]
+    #[arg(long = "trusted-proxy", value_name = "NET", value_parser = network, value_delimiter = ',')]
     trusted_proxies: Vec<IpNet>,
     /// Lets in only who brings a token that this key has signed: k4.public.…, as
     /// `beacon-signal token --key FILE` prints it. May be repeated, to change keys.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
     tokens: Vec<TokenKey>,
 }
 
@@ -111,7 +178,8 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 const AFTER_HELP: &str = "\
 Pages:
-  /healthz      200 while it serves
+  /healthz      200 while it runs
+  /readyz       200 while it lets peers in, 503 while it stops
   /metrics      numbers for Prometheus
   /api/streams  the broadcasts whose origin is here, as JSON, with title, category, tags, viewers and age;
                 /api/streams/NAME/thumbnail is the picture of one, /api/streams/NAME/mesh how its mesh does
@@ -124,15 +192,20 @@ Pages:
   /             with --pages: what is live; /watch?name=NAME plays it
 
 Environment:
+  BEACON_…      each flag: BEACON_LISTEN, BEACON_TRUSTED_PROXY with commas between several, BEACON_NO_MESH=true
+  BEACON_TURN_SECRET
+                the secret of --turn, if there is no --turn-secret-file
   RUST_LOG      what is logged to standard error: error, warn, info (default), debug;
                 or per module, as in beacon_signal=debug
 
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 bad usage
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed or stopped by a second signal, 2 bad usage
 
 Example:
   beacon-signal --listen 127.0.0.1:3001
   beacon-signal --ledger sqlite:credits.db --grant 1000
   beacon-signal --redis redis://127.0.0.1:6379 --node a
+  beacon-signal --config /etc/beacon/signal.toml --log-format json
+  beacon-signal --turn turn:turn.example.org:3478?transport=udp --turn-secret-file turn.secret
   beacon-signal statement --ledger sqlite:credits.db ID
   beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
   beacon-signal --tokens \"$(beacon-signal token --key gate.key)\"
@@ -141,16 +214,43 @@ Example:
   broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
   viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
 
+/// A secret that the settings name cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    #[error("--turn-secret-file {}: {source}; name a file that this user may read", .file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    #[error(
+        "--turn needs the secret of the TURN server: name its file by --turn-secret-file, or set BEACON_TURN_SECRET"
+    )]
+    Missing,
+}
+
+impl Turn {
+    fn config(&self) -> Result<Option<TurnConfig>, SecretError> {
+        if self.turn.is_empty() {
+            return Ok(None);
+        }
+        let secret = match &self.turn_secret_file {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|source| SecretError::Read { file: file.clone(), source })?,
+            None => std::env::var("BEACON_TURN_SECRET").map_err(|_| SecretError::Missing)?,
+        };
+        let mut turn = TurnConfig::new(self.turn.clone(), secret.trim());
+        turn.ttl = Duration::from_secs(self.turn_ttl);
+        Ok(Some(turn))
+    }
+}
+
 impl Args {
-    pub(crate) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Result<Config, SecretError> {
         let mut config = Config::default();
-        config.connections_max = self.connections_max;
-        config.rooms_max = self.rooms_max;
-        config.peers_max = self.peers_max;
-        config.idle_timeout = Duration::from_secs(self.idle_timeout);
-        config.rate = self.rate;
-        config.burst = self.burst;
-        config.queue_max = self.queue_max;
+        let Limits { connections_max, rooms_max, peers_max, idle_timeout, rate, burst, queue_max } =
+            self.limits;
+        (config.connections_max, config.rooms_max) = (connections_max, rooms_max);
+        (config.peers_max, config.queue_max) = (peers_max, queue_max);
+        config.idle_timeout = Duration::from_secs(idle_timeout);
+        (config.rate, config.burst) = (rate, burst);
+        config.drain = Duration::from_secs(self.drain_seconds);
         let Admission { network_connections, network_rate, network_burst, .. } = self.admission;
         config.network = NetworkLimits {
             connections: network_connections,
@@ -161,17 +261,19 @@ impl Args {
         config.tokens.clone_from(&self.admission.tokens);
         config.pages.clone_from(&self.pages);
         config.mesh = !self.no_mesh;
-        config.cluster = self.redis.as_ref().map(|redis| {
+        config.turn = self.turn.config()?;
+        config.cluster = self.nodes.redis.as_ref().map(|redis| {
             let mut cluster = ClusterConfig::new(redis.clone());
-            cluster.node.clone_from(&self.node);
+            cluster.node.clone_from(&self.nodes.node);
             cluster
         });
-        config.ledger = self.ledger.as_ref().map(|store| {
+        let Ledger { ledger, ledger_key, grant, vest } = &self.ledger;
+        config.ledger = ledger.as_ref().map(|store| {
             let mut ledger = LedgerConfig::new(store.clone());
-            ledger.key.clone_from(&self.ledger_key);
-            (ledger.grant, ledger.vest) = (self.grant, Duration::from_secs(self.vest));
+            ledger.key.clone_from(ledger_key);
+            (ledger.grant, ledger.vest) = (*grant, Duration::from_secs(*vest));
             ledger
         });
-        config
+        Ok(config)
     }
 }

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tower_service::Service as _;
 use tracing::{debug, info, warn};
 
@@ -105,11 +105,46 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     /// Places for those who look at the accounts.
     pub(crate) readers: Semaphore,
-    /// Becomes true once, when the server stops.
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) stage: watch::Sender<Stage>,
     rooms: Tracker,
     places: Arc<Semaphore>,
     next_connection: AtomicU64,
+}
+
+/// How far a server is on its way to its end.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Serving,
+    /// Nobody is let in, and every connection ends at its moment.
+    Draining {
+        since: Instant,
+        over: Duration,
+    },
+    Stopped,
+}
+
+impl Stage {
+    /// Waits until a connection is to end whose moment in a drain is `moment`, 0 to 1. Cancel-safe.
+    pub(crate) async fn over(stage: &mut watch::Receiver<Self>, moment: f64) {
+        loop {
+            let end = match *stage.borrow_and_update() {
+                Self::Serving => None,
+                Self::Draining { since, over } => Some(since + over.mul_f64(moment)),
+                Self::Stopped => return,
+            };
+            let ended = async {
+                match end {
+                    Some(end) => sleep_until(end.into()).await,
+                    None => core::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ended => return,
+                // Without a server there is nothing to be connected to.
+                changed = stage.changed() => if changed.is_err() { return },
+            }
+        }
+    }
 }
 
 /// Proof that a socket is within the limit; held for as long as it is open.
@@ -170,7 +205,7 @@ impl Server {
             books,
             admission: Arc::new(Admission::new(&config)),
             readers: Semaphore::new(READERS_MAX),
-            stop: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Serving),
             places: Arc::new(Semaphore::new(config.connections_max)),
             next_connection: AtomicU64::new(0),
             config,
@@ -190,9 +225,9 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves until `shutdown` completes; then says goodbye to every peer and returns once all
-    /// have gone, after [`Config::grace`] at the latest, and what they claimed is settled, which takes ten
-    /// seconds more at the most.
+    /// Serves until `shutdown` completes. Then nobody is let in, every peer is told to go at some moment within
+    /// [`Config::drain`], and it returns once all have gone, after [`Config::grace`] more at the latest, and what they
+    /// claimed is settled, which takes ten seconds more at the most.
     ///
     /// # Cancel safety
     /// When dropped, nothing more is accepted, and open connections are told to close.
@@ -210,31 +245,12 @@ impl Server {
             Tracker::Cluster(cluster) => Some(tokio::spawn(Arc::clone(cluster).keep(closing))),
         };
         let router = http::router(Arc::clone(&shared));
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut shutdown => break,
-                _ = tick.tick() => {
-                    shared.rooms().tick(Instant::now());
-                    continue;
-                }
-                accepted = accept(&listener, &connections) => accepted,
-            };
-            match accepted {
-                Ok((stream, from, lease)) => {
-                    let stop = shared.stop.subscribe();
-                    tokio::spawn(answer(stream, (from, lease), router.clone(), stop));
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept: raise the limit of open files?");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let accepting = Accepting { listener, connections, shared: &shared, router };
+        accepting.until(shutdown).await;
+        accepting.drain().await;
+        let Accepting { listener, connections, .. } = accepting;
         drop(listener);
-        shared.stop.send_replace(true);
+        shared.stage.send_replace(Stage::Stopped);
         // Every socket holds a permit: with all of them back, all are closed.
         let all = connections.acquire_many(connections_max);
         match timeout(shared.config.grace, all).await {
@@ -256,12 +272,66 @@ impl Server {
     }
 }
 
+/// Lets connections come.
+struct Accepting<'a> {
+    listener: TcpListener,
+    connections: Arc<Semaphore>,
+    shared: &'a Arc<Shared>,
+    router: Router,
+}
+
+impl Accepting<'_> {
+    /// Answers who comes, and has the rooms do what is due, until `end` completes.
+    async fn until(&self, end: impl Future<Output = ()> + Send) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut end => return,
+                _ = tick.tick() => {
+                    self.shared.rooms().tick(Instant::now());
+                    continue;
+                }
+                accepted = accept(&self.listener, &self.connections) => accepted,
+            };
+            match accepted {
+                Ok((stream, from, lease)) => {
+                    let stage = self.shared.stage.subscribe();
+                    tokio::spawn(answer(stream, (from, lease), self.router.clone(), stage));
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept: raise the limit of open files?");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Has all peers told to go, one after the other, and still answers those who ask how it does; ends when they have
+    /// gone, or it is time.
+    async fn drain(&self) {
+        let Config { drain, connections_max, .. } = self.shared.config;
+        if drain.is_zero() {
+            return;
+        }
+        self.shared.metrics.draining.set(1);
+        self.shared.stage.send_replace(Stage::Draining { since: Instant::now(), over: drain });
+        info!(seconds = drain.as_secs(), "stopping: nobody is let in, and peers are told to go");
+        let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+        self.until(async {
+            let _ = timeout(drain, self.shared.places.acquire_many(all)).await;
+        })
+        .await;
+    }
+}
+
 /// Tells connections to close however serving ends.
 struct StopOnDrop(Arc<Shared>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.stop.send_replace(true);
+        self.0.stage.send_replace(Stage::Stopped);
     }
 }
 
@@ -280,7 +350,7 @@ async fn answer(
     stream: TcpStream,
     (from, lease): (SocketAddr, Lease),
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
 ) {
     // Signals are small and each is waited for.
     let _ = stream.set_nodelay(true);
@@ -300,6 +370,6 @@ async fn answer(
         ended = connection => if let Err(error) = ended {
             debug!(%error, "an HTTP connection failed");
         },
-        _ = stop.wait_for(|stop| *stop) => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
     }
 }

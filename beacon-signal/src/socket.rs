@@ -5,10 +5,11 @@ use crate::books::{Errand, now_ms};
 use crate::bucket::Bucket;
 use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
 use crate::rooms::{Seat, ends_soon};
-use crate::server::Shared;
+use crate::server::{Shared, Stage};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use beacon_ledger::Receipt;
 use beacon_ledger::economy::Prefix;
+use beacon_sdk::PeerId;
 use beacon_sdk::plugin::Join;
 use beacon_sdk::signaling::{
     ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, Token, VERSION,
@@ -42,7 +43,11 @@ struct Session {
     outbox: Outbox,
     outgoing: Outgoing,
     verdict: Verdict,
-    stop: watch::Receiver<bool>,
+    stage: watch::Receiver<Stage>,
+    /// Where in a drain this connection's moment is, 0 to 1.
+    moment: f64,
+    /// When the peer gets leave to use the TURN server anew.
+    turn_at: Option<Instant>,
     bucket: Bucket,
     /// When the other side was last heard, or when it came.
     heard: Instant,
@@ -68,7 +73,9 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, visit: Visit) {
         outbox,
         outgoing,
         verdict,
-        stop: shared.stop.subscribe(),
+        stage: shared.stage.subscribe(),
+        moment: f64::from(nonce[0]) / 256.0 + f64::from(nonce[1]) / 65_536.0,
+        turn_at: None,
         bucket: Bucket::new(now, config.rate, config.burst),
         heard: now,
         told_of_rate: false,
@@ -76,7 +83,9 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, visit: Visit) {
     };
     shared.metrics.connections.inc();
     let end = session.serve().await;
-    if let Some(seat) = &session.seat {
+    // Who was told to go elsewhere keeps its place until it has come there, or other nodes see that it has not.
+    let moves = matches!(end, Some((ErrorCode::Shutdown, _))) && !config.drain.is_zero();
+    if let Some(seat) = session.seat.as_ref().filter(|_| !moves) {
         shared.rooms().leave(seat);
     }
     session.farewell(end).await;
@@ -96,7 +105,7 @@ impl Session {
             let (deadline, silence) = self.deadline();
             let wait = held.as_ref().map(|(_, wait)| *wait);
             let received = tokio::select! {
-                closing = closing(&mut self.verdict, &mut self.stop) => return Some(closing),
+                closing = closing(&mut self.verdict, &mut self.stage, self.moment) => return Some(closing),
                 Some(text) = self.outgoing.next() => {
                     if let ControlFlow::Break(end) = self.write(text).await {
                         return end;
@@ -161,7 +170,7 @@ impl Session {
         };
         self.shared.metrics.received(&message);
         match (message, &self.seat) {
-            (ClientMessage::Heartbeat, _) => self.say(&ServerMessage::Heartbeat).await,
+            (ClientMessage::Heartbeat, _) => self.beat().await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
             (ClientMessage::Join { join, session, proof, token, .. }, None) => {
                 match self.join(join, session, &proof, token.as_ref()).await {
@@ -199,6 +208,25 @@ impl Session {
         }
     }
 
+    /// Answers a heartbeat, and renews what ends before many more of them.
+    async fn beat(&mut self) -> ControlFlow<End> {
+        let due = self.turn_at.is_some_and(|at| at <= Instant::now());
+        if let Some(peer) = self.seat.as_ref().map(Seat::peer).filter(|_| due)
+            && let Some(leave) = self.turn(peer)
+        {
+            self.say(&leave).await?;
+        }
+        self.say(&ServerMessage::Heartbeat).await
+    }
+
+    /// Leave to use the TURN server, if there is one.
+    fn turn(&mut self, peer: PeerId) -> Option<ServerMessage> {
+        let turn = self.shared.config.turn.as_ref()?;
+        self.turn_at = Some(Instant::now() + turn.renewal());
+        self.shared.metrics.turn.inc();
+        Some(turn.grant(now_ms() / 1000, peer))
+    }
+
     /// Lets a peer in that proves to be who it says, and may come.
     async fn join(
         &mut self,
@@ -208,6 +236,9 @@ impl Session {
         token: Option<&Token>,
     ) -> Result<Seat, Closing> {
         let now = Instant::now();
+        if !matches!(*self.stage.borrow(), Stage::Serving) {
+            return Err(shutdown());
+        }
         self.visit.join(now).inspect_err(|_| self.shared.metrics.turned_away("joins"))?;
         if !proof.verify(&self.nonce, session, &join) {
             let cause = "the join is not signed by the key of this peer: sign this connection's \
@@ -217,6 +248,10 @@ impl Session {
         self.shared.admission.admit(now_ms() / 1000, &join, token)?;
         let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
         let at = (self.connection, session);
+        // Before any hint, so that the first dial can use it.
+        if let Some(leave) = self.turn(join.peer) {
+            self.outbox.send(&leave);
+        }
         let seat = self.shared.rooms().join(now, join, at, self.outbox.clone()).await?;
         if let (Some(books), Some(publisher)) = (&self.shared.books, publisher) {
             books.welcome(publisher);
@@ -291,7 +326,7 @@ impl Session {
                 }
             },
             // A reader that does not read must not hold up its own end.
-            closing = closing(&mut self.verdict, &mut self.stop) => {
+            closing = closing(&mut self.verdict, &mut self.stage, self.moment) => {
                 ControlFlow::Break(Some(closing))
             }
         }
@@ -322,16 +357,24 @@ impl Session {
     }
 }
 
+/// What a peer is told when the server stops.
+fn shutdown() -> Closing {
+    (ErrorCode::Shutdown, "the server stops: connect again, to another one if there is".to_owned())
+}
+
 /// Waits until the rooms or the server want the connection closed.
-async fn closing(verdict: &mut Verdict, stop: &mut watch::Receiver<bool>) -> Closing {
-    let shutdown = || (ErrorCode::Shutdown, "the server stops: connect again".to_owned());
+async fn closing(
+    verdict: &mut Verdict,
+    stage: &mut watch::Receiver<Stage>,
+    moment: f64,
+) -> Closing {
     tokio::select! {
         closing = verdict.wait_for(Option::is_some) => match closing {
             Ok(closing) => closing.clone().unwrap_or_else(shutdown),
             // The session holds an outbox itself: the sender cannot be gone.
             Err(_) => shutdown(),
         },
-        _ = stop.wait_for(|stop| *stop) => shutdown(),
+        () = Stage::over(stage, moment) => shutdown(),
     }
 }
 

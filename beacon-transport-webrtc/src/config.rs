@@ -55,6 +55,10 @@ pub struct WebRtcConfig {
     /// elsewhere to those with a public address. Names are resolved while the link is set up:
     /// a slow resolver delays it.
     pub ice_servers: Vec<IceServer>,
+    /// Links go through TURN servers alone, so that no peer learns this one's address, and only the TURN server's
+    /// operator does. Without a TURN server, from `ice_servers` or granted by the signaling server, every dial
+    /// fails. Default: false. Of no effect in a browser.
+    pub relay_only: bool,
     /// Bytes per link and lane that are taken and not yet acknowledged or given up, 16 KiB to
     /// 64 KiB. A link carries at most this much per round trip. Default 64 KiB: measured, twice
     /// as much overflows the kernel's 208 KiB receive buffer in bursts, and SCTP then waits a
@@ -86,6 +90,7 @@ impl Default for WebRtcConfig {
                 SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
             ],
             ice_servers: Vec::new(),
+            relay_only: false,
             send_window: SEND_WINDOW_MAX,
             inbox: 256 * 1024,
             dials_max: 32,
@@ -144,6 +149,22 @@ impl WebRtcConfig {
             return wrong("ice_servers", "more than 8 servers");
         }
         self.ice_servers.iter().flat_map(|server| &server.urls).try_for_each(|url| check_url(url))
+    }
+}
+
+impl WebRtcConfig {
+    /// The ICE servers of the application, and one that a rendezvous grants, as far as this stack can use it.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn granted(&self, server: beacon_sdk::plugin::TurnServer) -> Self {
+        let mut config = self.clone();
+        let beacon_sdk::plugin::TurnServer { mut urls, username, credential } = server;
+        urls.retain(|url| url.starts_with("turn:") && check_url(url).is_ok());
+        if urls.is_empty() {
+            tracing::warn!("no address of the TURN server that was granted is turn:HOST over UDP");
+        } else {
+            config.ice_servers.push(IceServer { urls, username, credential });
+        }
+        config
     }
 }
 

@@ -28,7 +28,7 @@ export interface WatchOptions {
   identity?: Uint8Array;
   /** Leave to join, where the signaling server wants it; for the peer of `identity` alone. */
   token?: string;
-  /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told. */
+  /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told, but for the TURN server that the signaling server gives leave to use. */
   iceServers?: RTCIceServer[];
 }
 

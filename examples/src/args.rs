@@ -18,9 +18,9 @@ pub struct Run {
     /// Write counters as JSON to this file, every second and at the end
     #[arg(long, value_name = "FILE.json")]
     pub stats: Option<PathBuf>,
-    /// STUN server for peers behind NAT, such as stun:stun.example.org:3478; may be repeated
-    #[arg(long = "ice-server", value_name = "URL")]
-    pub ice: Vec<String>,
+    /// How to reach others
+    #[command(flatten)]
+    pub network: Network,
     /// Tell the signaling server nothing of links and counters; its dashboard shows less then
     #[arg(long)]
     pub no_report: bool,
@@ -35,6 +35,19 @@ pub struct Run {
     /// Settings: live (4 s to playout), low-latency (0.8 s) or ephemeral
     #[arg(long, default_value = "live", value_name = "PROFILE")]
     pub profile: Profile,
+}
+
+/// How other peers are reached.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Network {
+    /// STUN server for peers behind NAT, such as stun:stun.example.org:3478; may be repeated. TURN servers come
+    /// from the signaling server
+    #[arg(long = "ice-server", value_name = "URL")]
+    pub ice: Vec<String>,
+    /// Use links through TURN servers alone: no other peer learns this one's address. The signaling server must grant
+    /// leave to use one (beacon-signal --turn)
+    #[arg(long)]
+    pub relay_only: bool,
 }
 
 /// What lists show of a broadcast.

@@ -34,12 +34,12 @@ impl Edge {
     ///
     /// # Errors
     /// When the address is not one, the network cannot be used, or the file holds something else.
-    pub fn open(signal: &str, ice: &[String], kept: Option<&Path>) -> Result<Self> {
+    pub fn open(signal: &str, network: &args::Network, kept: Option<&Path>) -> Result<Self> {
         let identity = match kept {
             Some(file) => beacon_signal::read_or_make_key(file).context("--identity")?,
             None => Identity::random().context("no random numbers from the system")?,
         };
-        let transport = transport(identity.public(), signal, ice)?;
+        let transport = transport(identity.public(), signal, network)?;
         let rendezvous = SignalClient::new(signal, &identity)
             .with_context(|| format!("--signal {signal}: use ws://HOST:PORT or wss://HOST"))?;
         Ok(Self { identity, transport, rendezvous })
@@ -57,7 +57,7 @@ impl Edge {
             "--identity keeps a key, and --profile ephemeral keeps nothing: choose one"
         );
         let Self { identity, transport, rendezvous } =
-            Self::open(signal, &run.ice, run.identity.as_deref())?;
+            Self::open(signal, &run.network, run.identity.as_deref())?;
         let rendezvous = match &run.token {
             Some(token) => rendezvous.token(token.clone()),
             None => rendezvous,
@@ -70,7 +70,7 @@ impl Edge {
 }
 
 /// Signaling servers that only this machine can reach have only peers of this machine.
-fn transport(me: PeerId, signal: &str, ice: &[String]) -> Result<WebRtc> {
+fn transport(me: PeerId, signal: &str, network: &args::Network) -> Result<WebRtc> {
     let local = ["ws://127.", "ws://localhost", "ws://[::1]"];
     let is_local = |url: &str| local.iter().any(|prefix| url.trim().starts_with(prefix));
     let mut config = if signal.split(',').all(is_local) {
@@ -78,7 +78,8 @@ fn transport(me: PeerId, signal: &str, ice: &[String]) -> Result<WebRtc> {
     } else {
         WebRtcConfig::default()
     };
-    config.ice_servers = ice.iter().map(|url| IceServer::stun(url.clone())).collect();
+    config.ice_servers = network.ice.iter().map(|url| IceServer::stun(url.clone())).collect();
+    config.relay_only = network.relay_only;
     config.links_max = 300;
     WebRtc::new(me, config).context("the network cannot be used for WebRTC")
 }

@@ -31,6 +31,7 @@ const PACKAGES: &[Package] = &[
     package("ffmpeg", "beacon-mux", "ffprobe: an independent reader of what the muxer writes"),
     package("postgresql", "beacon-ledger", "the accounts' tests start a server of their own"),
     package("redis-server", "beacon-signal", "the nodes' tests start a server of their own"),
+    package("coturn", "beacon-signal", "the tests of relayed links start a server of their own"),
     package("chromium", "examples", "plays the viewer's page, and is a peer, in tests"),
     package("xvfb", GST, "a screen for the window's tests"),
     package("pkg-config", GST, "finds GStreamer when building"),

@@ -195,7 +195,9 @@ pub async fn v01_joined_comes_first(fixture: &mut impl RendezvousFixture) {
     party.settle().await;
     for guest in &party.guests {
         let mut log = guest.log.iter();
-        let first = log.find(|event| !matches!(event, RendezvousEvent::Suspended { .. }));
+        let first = log.find(|event| {
+            !matches!(event, RendezvousEvent::Suspended { .. } | RendezvousEvent::Turn(_))
+        });
         let expected = RendezvousEvent::Joined { broadcast: Some(broadcast()) };
         party.check(first == Some(&expected), "Joined comes first and names the broadcast");
     }

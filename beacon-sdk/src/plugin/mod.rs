@@ -22,6 +22,7 @@ pub use erasure::{
 pub use ledger::{EDGE_BYTES_MAX, Ledger, RECEIPT_BYTES_MAX, ReceiptError, Standing, Transfer};
 pub use rendezvous::{
     Join, PeerHint, Rendezvous, RendezvousError, RendezvousEvent, Report, SIGNAL_BYTES_MAX,
+    TURN_URLS_MAX, TurnServer,
 };
 pub use scheduler::{
     Feedback, MeshView, MissingState, Need, PLAN_ACTIONS_MAX, PeerKey, PeerView, Plan, PlanAction,

@@ -7,6 +7,7 @@ use crate::listing::Listing;
 use crate::maybe_send::MaybeSend;
 use async_trait::async_trait;
 use bytes::Bytes;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a relayed set-up signal at most: an SDP offer with candidates is 1–4 KiB.
@@ -60,6 +61,28 @@ pub struct Report {
     pub detail: Option<Box<Detail>>,
 }
 
+/// A TURN server (RFC 8656) and leave to use it for a time, as a rendezvous grants it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnServer {
+    /// Its addresses, as in `turn:HOST:3478?transport=udp`, at most [`TURN_URLS_MAX`]. A transport passes over those
+    /// that it cannot use.
+    pub urls: Vec<String>,
+    /// Who this peer is to it.
+    pub username: String,
+    /// Its password there.
+    pub credential: String,
+}
+
+/// Addresses of a [`TurnServer`] at most; browsers warn above five servers in all.
+pub const TURN_URLS_MAX: usize = 4;
+
+impl fmt::Debug for TurnServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The credential stays out of logs.
+        f.debug_struct("TurnServer").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
 /// What a rendezvous tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -71,6 +94,9 @@ pub enum RendezvousEvent {
     },
     /// Peers worth dialling, best first. At most 64.
     Peers(Vec<PeerHint>),
+    /// A TURN server that the transport may use from now on, in place of the one before. Comes again before leave
+    /// to use it ends.
+    Turn(TurnServer),
     /// This rendezvous pays, and this is the key that its edges are signed by. After a `Joined`, each time.
     Issuer(PublicKey),
     /// An edge for the ledger: this peer is to take the broadcast from another, and to sign receipts for
@@ -119,7 +145,7 @@ pub enum RendezvousError {
 /// Finds peers and carries connection set-up between those that have no link yet.
 ///
 /// # Contract
-/// - **V01** After `join`, the first event is `Joined` (or an error, or `Suspended` first).
+/// - **V01** After `join`, the first event is `Joined` (or an error, or `Suspended` or `Turn` first).
 /// - **V02** Signals between two joined peers arrive whole, unaltered and in order; `from` is the
 ///   id the sender joined with.
 /// - **V03** A signal to an unknown peer, or above [`SIGNAL_BYTES_MAX`], is dropped silently.

@@ -1,5 +1,6 @@
 //! [`Transport`]: links to peers.
 
+use super::TurnServer;
 use crate::id::PeerId;
 use crate::maybe_send::MaybeSend;
 use async_trait::async_trait;
@@ -181,6 +182,12 @@ pub trait Transport: MaybeSend + 'static {
     /// Takes a set-up signal that came from `from` through the rendezvous; the first one of an
     /// unknown peer is its dial.
     fn signal(&mut self, from: PeerId, signal: Bytes);
+
+    /// Takes a TURN server that the rendezvous grants, in place of the one before: dials and answers from now on
+    /// may use it, links that are up stay as they are. A transport without use for one does nothing.
+    fn turn(&mut self, server: TurnServer) {
+        drop(server);
+    }
 
     /// Closes the link, or ends the dial, and forgets the peer. No event follows.
     fn close(&mut self, peer: PeerId, reason: CloseReason);

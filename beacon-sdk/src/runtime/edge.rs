@@ -75,6 +75,7 @@ impl Edge {
                 RendezvousEvent::Suspended { reason } => {
                     let _ = ends.events.try_send(Event::RendezvousLost { reason });
                 }
+                RendezvousEvent::Turn(server) => self.transport.turn(server),
                 _ => {}
             }
         }
@@ -278,6 +279,7 @@ impl Edge {
             Ok(RendezvousEvent::Issuer(issuer)) => engine.handle(now, Input::Issuer(issuer)),
             Ok(RendezvousEvent::Edge(edge)) => engine.handle(now, Input::Edge(edge)),
             Ok(RendezvousEvent::Signal { from, signal }) => self.transport.signal(from, signal),
+            Ok(RendezvousEvent::Turn(server)) => self.transport.turn(server),
             Ok(RendezvousEvent::Suspended { reason }) => {
                 let _ = ends.events.try_send(Event::RendezvousLost { reason });
             }

@@ -102,12 +102,18 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         let edge = |bytes: Vec<u8>| EdgeData::new(bytes.into()).unwrap();
         ServerMessage::Edges { edges: edges.into_iter().map(edge).collect() }
     });
+    let turn =
+        (vec("turns?:[a-z.]{1,30}:[0-9]{1,5}", 0..=TURN_URLS_MAX), "[ -~]{0,90}", "[ -~]{0,30}")
+            .prop_map(|(urls, username, credential)| {
+                ServerMessage::Turn(TurnServer { urls, username, credential })
+            });
     let challenge = any::<[u8; NONCE_LEN]>().prop_map(|nonce| ServerMessage::Challenge {
         version: VERSION,
         nonce: Nonce::from_bytes(nonce),
     });
     prop_oneof![
         challenge,
+        turn,
         joined,
         paying,
         edges,
@@ -230,6 +236,15 @@ fn golden_texts() {
         (
             ServerMessage::Challenge { version: 2, nonce: Nonce::from_bytes([1; NONCE_LEN]) },
             r#"{"type":"challenge","version":2,"nonce":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}"#
+                .to_owned(),
+        ),
+        (
+            ServerMessage::Turn(TurnServer {
+                urls: vec!["turn:turn.example.org:3478?transport=udp".into()],
+                username: "1700000000:peer".into(),
+                credential: "c2VjcmV0".into(),
+            }),
+            r#"{"type":"turn","urls":["turn:turn.example.org:3478?transport=udp"],"username":"1700000000:peer","credential":"c2VjcmV0"}"#
                 .to_owned(),
         ),
         (
@@ -377,6 +392,17 @@ fn a_report_names_so_many_links_and_no_more() {
     assert!(report(DETAIL_LINKS_MAX).to_json().len() < 4096);
     let read = ClientMessage::parse(&report(60).to_json());
     assert_eq!(read, Ok(report(DETAIL_LINKS_MAX)));
+}
+
+#[test]
+fn addresses_of_turn_beyond_the_limit_are_cut_off_and_the_credential_is_not_printed() {
+    let turn = |count: usize| {
+        let urls = (0..count).map(|number| format!("turn:host{number}:3478")).collect();
+        ServerMessage::Turn(TurnServer { urls, username: "u".into(), credential: "hidden".into() })
+    };
+    let parsed = ServerMessage::parse(&turn(TURN_URLS_MAX + 9).to_json());
+    assert_eq!(parsed, Ok(turn(TURN_URLS_MAX)));
+    assert!(!format!("{parsed:?}").contains("hidden"), "{parsed:?}");
 }
 
 #[test]

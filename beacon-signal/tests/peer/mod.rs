@@ -41,6 +41,11 @@ impl Running {
         Self { addr, stop: Some(stop), task }
     }
 
+    /// One that runs in another process, or is stopping in another task.
+    pub(crate) fn elsewhere(addr: SocketAddr) -> Self {
+        Self { addr, stop: None, task: tokio::spawn(async {}) }
+    }
+
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         tokio::time::timeout(HANG, self.task).await.unwrap().unwrap();
@@ -254,6 +259,16 @@ impl Peer {
             _ => None,
         })
         .await
+    }
+
+    /// Whether a heartbeat is answered before the connection ends.
+    pub(crate) async fn until_heartbeat_or_end(&mut self) -> bool {
+        while let Some(Ok(frame)) = self.frame().await {
+            if matches!(frame, Message::Text(text) if text.contains("\"heartbeat\"")) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Reads to the end; the code of the error and of the close frame, if they came.

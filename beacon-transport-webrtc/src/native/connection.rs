@@ -14,8 +14,8 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::error::Result;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
 };
 
 /// Interval of connectivity probes on an idle link; RFC 7675 asks for at most 5 s.
@@ -101,12 +101,19 @@ impl Connection {
             username: server.username.clone(),
             credential: server.credential.clone(),
         });
+        let policy = match config.relay_only {
+            true => RTCIceTransportPolicy::Relay,
+            false => RTCIceTransportPolicy::All,
+        };
         let (found_to, found) = mpsc::channel(FOUND_MAX);
         let (state_to, state) = watch::channel(RTCPeerConnectionState::New);
         let peer: Arc<dyn PeerConnection> = Arc::new(
             PeerConnectionBuilder::new()
                 .with_configuration(
-                    RTCConfigurationBuilder::default().with_ice_servers(servers.collect()).build(),
+                    RTCConfigurationBuilder::default()
+                        .with_ice_servers(servers.collect())
+                        .with_ice_transport_policy(policy)
+                        .build(),
                 )
                 .with_setting_engine(settings(config))
                 .with_handler(Arc::new(Handler { found: found_to, state: state_to }))

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use beacon_sdk::PeerId;
 use beacon_sdk::plugin::{
     CloseReason, Lane, Link as LinkUp, Transport, TransportCaps, TransportError, TransportEvent,
-    TrySendError,
+    TrySendError, TurnServer,
 };
 use bytes::Bytes;
 use inbox::{Counters, Link, Report, Reporter};
@@ -49,6 +49,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(900);
 #[derive(Debug)]
 pub struct WebRtc {
     me: PeerId,
+    /// As the application gave it.
+    own: WebRtcConfig,
+    /// The same, with the TURN server that the rendezvous grants.
     config: Arc<WebRtcConfig>,
     runtime: Handle,
     peers: HashMap<PeerId, Peer>,
@@ -119,7 +122,8 @@ impl WebRtc {
         let (report_to, reports) = mpsc::unbounded_channel();
         Ok(Self {
             me,
-            config: Arc::new(config),
+            config: Arc::new(config.clone()),
+            own: config,
             runtime,
             peers: HashMap::new(),
             early: VecDeque::new(),
@@ -325,6 +329,10 @@ impl Transport for WebRtc {
             Body::Candidates { .. } => self.on_candidates(from, signal),
             Body::Answer { .. } | Body::Full => self.forward(from, signal),
         }
+    }
+
+    fn turn(&mut self, server: TurnServer) {
+        self.config = Arc::new(self.own.granted(server));
     }
 
     fn close(&mut self, peer: PeerId, reason: CloseReason) {

@@ -356,7 +356,8 @@ impl Session {
                 self.last_error = code.closes().then_some(message);
                 None
             }
-            // Nothing concerns a peer that is not in.
+            ServerMessage::Turn(server) => Some(Step::Event(RendezvousEvent::Turn(server))),
+            // Nothing else concerns a peer that is not in.
             _ if self.joined.is_none() => None,
             ServerMessage::Peers { peers } => Some(Step::Event(RendezvousEvent::Peers(peers))),
             ServerMessage::Gone { peer } => Some(Step::Event(RendezvousEvent::Gone(peer))),

@@ -3,7 +3,7 @@
 use super::port::{Order, Report};
 use crate::config::IceServer;
 use crate::lane::{LANES, channel, low};
-use beacon_sdk::plugin::{CloseReason, Lane};
+use beacon_sdk::plugin::{CloseReason, Lane, TurnServer};
 use beacon_sdk::timer::sleep;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -40,7 +40,10 @@ pub struct Connector {
 
 struct Inner {
     port: MessagePort,
-    configuration: RtcConfiguration,
+    /// Of the application.
+    own: Vec<IceServer>,
+    /// With the TURN server that the rendezvous grants.
+    configuration: RefCell<RtcConfiguration>,
     connections: RefCell<BTreeMap<u32, Connection>>,
     hand_over: bool,
 }
@@ -78,9 +81,10 @@ impl Connector {
     }
 
     fn with(port: MessagePort, ice_servers: &[IceServer], hand_over: bool) -> Self {
-        let configuration = configuration(ice_servers);
+        let own = ice_servers.to_vec();
+        let configuration = RefCell::new(configuration(&own));
         let connections = RefCell::default();
-        let inner = Rc::new(Inner { port, configuration, connections, hand_over });
+        let inner = Rc::new(Inner { port, own, configuration, connections, hand_over });
         let serving = Rc::downgrade(&inner);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             if let (Some(inner), Some((link, order))) =
@@ -121,6 +125,7 @@ impl Inner {
             Order::Accept { .. } | Order::Candidates(_) => self.step(link, order),
             Order::Send { lane, message } => self.send(link, lane, &message),
             Order::Level { lane, bytes } => self.level(link, lane, bytes),
+            Order::Turn(server) => self.turn(server),
             Order::Close => {
                 let connection = self.connections.borrow_mut().remove(&link);
                 if let Some(connection) = connection {
@@ -130,6 +135,21 @@ impl Inner {
                     });
                 }
             }
+        }
+    }
+
+    /// Uses a TURN server from now on, unless the browser will not have it: one wrong address of a server that is not
+    /// ours would fail every connection.
+    fn turn(&self, TurnServer { urls, username, credential }: TurnServer) {
+        let granted = IceServer { urls, username, credential };
+        let servers: Vec<IceServer> = self.own.iter().cloned().chain([granted]).collect();
+        let configuration = configuration(&servers);
+        match RtcPeerConnection::new_with_configuration(&configuration) {
+            Ok(tried) => {
+                tried.close();
+                self.configuration.replace(configuration);
+            }
+            Err(error) => tracing::warn!(?error, "the browser refuses the TURN server"),
         }
     }
 
@@ -199,7 +219,7 @@ async fn run(
                 }
                 Ok(None)
             }
-            Order::Send { .. } | Order::Level { .. } | Order::Close => Ok(None),
+            Order::Send { .. } | Order::Level { .. } | Order::Turn(_) | Order::Close => Ok(None),
         };
         match described {
             Ok(Some(sdp)) => Report::Described { sdp }.post(link, &port),
@@ -252,7 +272,7 @@ async fn add(peer: &RtcPeerConnection, candidate: &str) {
 
 impl Connection {
     fn open(inner: &Rc<Inner>, link: u32) -> Result<(Self, mpsc::Receiver<Order>), JsValue> {
-        let peer = RtcPeerConnection::new_with_configuration(&inner.configuration)?;
+        let peer = RtcPeerConnection::new_with_configuration(&inner.configuration.borrow())?;
         let port = inner.port.clone();
         let on_candidate = Closure::new(move |event: RtcPeerConnectionIceEvent| {
             match event.candidate().map(|candidate| candidate.candidate()) {

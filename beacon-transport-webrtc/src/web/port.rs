@@ -5,7 +5,7 @@
 //! passed over.
 
 use crate::lane;
-use beacon_sdk::plugin::{CloseReason, Lane};
+use beacon_sdk::plugin::{CloseReason, Lane, TurnServer};
 use js_sys::Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{MessagePort, RtcDataChannel};
@@ -25,6 +25,8 @@ pub(super) enum Order {
     Send { lane: Lane, message: JsValue },
     /// Tell when no more than so many bytes wait on a channel that stayed in the page.
     Level { lane: Lane, bytes: u32 },
+    /// Use this TURN server for connections to come, in place of the one before. Of no link.
+    Turn(TurnServer),
     /// End it, after a moment for what was sent last.
     Close,
 }
@@ -93,6 +95,10 @@ impl Order {
             }
             Self::Send { lane, message: bytes } => message("send", link, &[id(lane), bytes]),
             Self::Level { lane, bytes } => message("level", link, &[id(lane), bytes.into()]),
+            Self::Turn(TurnServer { urls, username, credential }) => {
+                let urls: Array = urls.into_iter().map(JsValue::from).collect();
+                message("turn", link, &[urls.into(), username.into(), credential.into()])
+            }
             Self::Close => message("close", link, &[]),
         };
         // Fails on what cannot be cloned only, and all of this can.
@@ -112,6 +118,14 @@ impl Order {
             }
             "send" => Self::Send { lane: lane_of(&array.get(2))?, message: array.get(3) },
             "level" => Self::Level { lane: lane_of(&array.get(2))?, bytes: number(&array.get(3))? },
+            "turn" => {
+                let urls = array.get(2).dyn_into::<Array>().ok()?;
+                Self::Turn(TurnServer {
+                    urls: urls.iter().filter_map(|url| text(&url)).collect(),
+                    username: text(&array.get(3))?,
+                    credential: text(&array.get(4))?,
+                })
+            }
             "close" => Self::Close,
             _ => return None,
         };

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use beacon_sdk::PeerId;
 use beacon_sdk::plugin::{
     CloseReason, Lane, Link as LinkUp, Transport, TransportCaps, TransportError, TransportEvent,
-    TrySendError,
+    TrySendError, TurnServer,
 };
 use beacon_sdk::timer::{Instant, sleep_until};
 use bytes::Bytes;
@@ -314,6 +314,10 @@ impl Transport for WebRtc {
             Body::Candidates { .. } => self.on_candidates(from, signal),
             Body::Answer { .. } | Body::Full => self.forward(from, signal),
         }
+    }
+
+    fn turn(&mut self, server: TurnServer) {
+        self.order(0, [Order::Turn(server)]);
     }
 
     fn close(&mut self, peer: PeerId, reason: CloseReason) {

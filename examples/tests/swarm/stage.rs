@@ -27,12 +27,12 @@ pub struct Stage {
     server: Option<(Runtime, oneshot::Sender<()>)>,
 }
 
-fn serve(addr: SocketAddr) -> (SocketAddr, (Runtime, oneshot::Sender<()>)) {
+fn serve(addr: SocketAddr, config: &Config) -> (SocketAddr, (Runtime, oneshot::Sender<()>)) {
     let runtime = Runtime::new().unwrap();
     // The port of a server that just went may take a moment to be free.
     let until = Instant::now() + PATIENCE;
     let server = loop {
-        match runtime.block_on(Server::bind(addr, Config::default())) {
+        match runtime.block_on(Server::bind(addr, config.clone())) {
             Ok(server) => break server,
             Err(error) if Instant::now() > until => panic!("signaling: {error}"),
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -48,8 +48,13 @@ fn serve(addr: SocketAddr) -> (SocketAddr, (Runtime, oneshot::Sender<()>)) {
 
 impl Stage {
     pub fn set(name: &str) -> Self {
+        Self::with(name, &Config::default())
+    }
+
+    /// As [`set`](Self::set), with a signaling server of other settings.
+    pub fn with(name: &str, config: &Config) -> Self {
         let folder = tempfile::Builder::new().prefix(&format!("beacon-{name}-")).tempdir().unwrap();
-        let (addr, server) = serve("127.0.0.1:0".parse().unwrap());
+        let (addr, server) = serve("127.0.0.1:0".parse().unwrap(), config);
         Self { folder, addr, server: Some(server) }
     }
 
@@ -65,7 +70,7 @@ impl Stage {
     }
 
     pub fn restart_signaling(&mut self) {
-        let (addr, server) = serve(self.addr);
+        let (addr, server) = serve(self.addr, &Config::default());
         assert_eq!(addr, self.addr);
         self.server = Some(server);
     }

@@ -3,6 +3,7 @@
 
 use super::{Args, Copied, CopierArgs};
 use crate::Edge;
+use crate::args::Network;
 use anyhow::Result;
 use beacon_sdk::plugin::{Join, RendezvousEvent, SYMBOL_BYTES_MAX, TransportEvent, TrySendError};
 use beacon_sdk::wire::SYMBOL_HEADER_LEN;
@@ -37,7 +38,7 @@ struct Frame {
 
 impl Node {
     fn open(signal: &str, dials: bool, publish: bool) -> Result<Self> {
-        let mut edge = Edge::open(signal, &[], None)?;
+        let mut edge = Edge::open(signal, &Network::default(), None)?;
         let peer = edge.identity.public();
         let broadcast = publish.then_some(BroadcastId { publisher: peer, epoch: 1 });
         edge.rendezvous.join(Join { name: "relay".into(), peer, broadcast, publish });

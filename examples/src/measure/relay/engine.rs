@@ -2,6 +2,7 @@
 
 use super::{Args, Copied, CopierArgs};
 use crate::Edge;
+use crate::args::Network;
 use crate::measure::fence::Fence;
 use crate::measure::pulse::Pulse;
 use anyhow::{Context, Result};
@@ -25,7 +26,7 @@ pub(super) struct Copier {
 
 impl Copier {
     pub(super) fn start(args: &CopierArgs) -> Result<Self> {
-        let edge = Edge::open(&args.signal, &[], None)?;
+        let edge = Edge::open(&args.signal, &Network::default(), None)?;
         let mut config = args.profile.config();
         // Every child gets every stripe from here: half the slots are for one of them, and the
         // rest is shared by the others.
