@@ -32,6 +32,7 @@ mod socket;
 pub mod token;
 mod tracker;
 
+pub use admission::{Effort, EffortError};
 pub use books::{KeyError, LedgerError, read_or_make_key};
 pub use cluster::ClusterError;
 pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig, NetworkLimits};
