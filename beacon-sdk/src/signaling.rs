@@ -10,9 +10,11 @@
 pub mod hints;
 mod proof;
 mod token;
+mod work;
 
 pub use proof::{NONCE_LEN, Nonce, Proof, SESSION_MAX};
 pub use token::{TOKEN_CHARS_MAX, Token, TokenError};
+pub use work::{Riddle, Slate, TRIES_MAX, WORK_KIB, Work, WorkError};
 
 use crate::id::{BroadcastId, PeerId};
 use crate::identity::PublicKey;
@@ -104,6 +106,9 @@ pub enum ClientMessage {
         /// Leave to join, where a server wants it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
+        /// The answer to the challenge's [`Riddle`], where it asks for work.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work: Option<u64>,
     },
     /// Carry `data` to another peer of the same broadcast.
     Signal {
@@ -143,6 +148,9 @@ pub enum ServerMessage {
         version: u16,
         /// Drawn for this connection alone.
         nonce: Nonce,
+        /// What joining costs at the moment; absent where it costs nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work: Option<Work>,
     },
     /// A TURN server and leave to use it: before [`Joined`](Self::Joined), where a server grants one, and again
     /// before it ends. At most [`TURN_URLS_MAX`] addresses.
@@ -221,6 +229,10 @@ pub enum ErrorCode {
     TokenBroadcast,
     /// The token is for watching and not for publishing, or the reverse.
     TokenRight,
+    /// This server asks for work at the moment, and none came.
+    WorkMissing,
+    /// The answer does not solve the connection's [`Riddle`].
+    WorkWrong,
     /// Another publisher has a broadcast of this name.
     NameTaken,
     /// A later run of the same broadcast is here.
@@ -279,6 +291,7 @@ impl ErrorCode {
                 | Self::TokenPeer
                 | Self::TokenBroadcast
                 | Self::TokenRight
+                | Self::WorkWrong
                 | Self::NameTaken
                 | Self::StaleEpoch
                 | Self::Banned
@@ -294,6 +307,7 @@ impl ErrorCode {
             || matches!(
                 self,
                 Self::TokenEarly
+                    | Self::WorkMissing
                     | Self::Full
                     | Self::Unavailable
                     | Self::Crowded
@@ -310,7 +324,7 @@ impl ErrorCode {
         match self {
             Self::Shutdown => 1001,
             Self::TooLarge => 1009,
-            Self::Full | Self::Unavailable | Self::Crowded => 1013,
+            Self::Full | Self::Unavailable | Self::Crowded | Self::WorkMissing => 1013,
             _ => 1008,
         }
     }
@@ -329,6 +343,8 @@ impl ErrorCode {
             Self::TokenPeer => "token-peer",
             Self::TokenBroadcast => "token-broadcast",
             Self::TokenRight => "token-right",
+            Self::WorkMissing => "work-missing",
+            Self::WorkWrong => "work-wrong",
             Self::NameTaken => "name-taken",
             Self::StaleEpoch => "stale-epoch",
             Self::Banned => "banned",

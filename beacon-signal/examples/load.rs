@@ -41,8 +41,14 @@ async fn join(url: &str, number: u32) -> Result<Socket, Box<dyn Error>> {
         match ServerMessage::parse(frame?.to_text()?)? {
             ServerMessage::Challenge { nonce, .. } => {
                 let (proof, join) = (Proof::sign(&me, &nonce, session, &join), join.clone());
-                let join =
-                    ClientMessage::Join { version: VERSION, join, session, proof, token: None };
+                let join = ClientMessage::Join {
+                    version: VERSION,
+                    join,
+                    session,
+                    proof,
+                    token: None,
+                    work: None,
+                };
                 socket.send(Message::text(join.to_json())).await?;
             }
             ServerMessage::Joined { .. } if publish => return Ok(socket),

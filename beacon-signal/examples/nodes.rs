@@ -100,8 +100,14 @@ async fn join(url: &str, number: u32) -> Result<(Socket, Duration), Failed> {
         match ServerMessage::parse(frame?.to_text()?)? {
             ServerMessage::Challenge { nonce, .. } => {
                 let (proof, join) = (Proof::sign(&me, &nonce, session, &join), join.clone());
-                let join =
-                    ClientMessage::Join { version: VERSION, join, session, proof, token: None };
+                let join = ClientMessage::Join {
+                    version: VERSION,
+                    join,
+                    session,
+                    proof,
+                    token: None,
+                    work: None,
+                };
                 asked = Instant::now();
                 socket.send(Message::text(join.to_json())).await?;
             }

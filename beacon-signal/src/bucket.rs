@@ -15,7 +15,11 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full bucket. `rate` and `burst` are at least 1.
     pub(crate) fn new(now: Instant, rate: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1) / rate.max(1);
+        Self::every(now, Duration::from_secs(1) / rate.max(1), burst)
+    }
+
+    /// A full bucket that gets a token in each `interval`.
+    pub(crate) fn every(now: Instant, interval: Duration, burst: u32) -> Self {
         Self { full_at: now, interval, depth: interval * burst.max(1) }
     }
 
@@ -29,6 +33,13 @@ impl Bucket {
                 Ok(())
             }
         }
+    }
+
+    /// How much of it is taken: 0 is nothing, 1000 all.
+    pub(crate) fn taken(&self, now: Instant) -> u32 {
+        let empty_for = self.full_at.saturating_duration_since(now);
+        // It is never emptier than empty.
+        u32::try_from(empty_for.as_nanos() * 1000 / self.depth.as_nanos()).unwrap_or(1000)
     }
 
     /// Whether it is as a new one.
@@ -50,7 +61,12 @@ mod tests {
         let later = start + Duration::from_millis(100);
         assert_eq!(bucket.take(later), Ok(()));
         assert!(bucket.take(later).is_err());
+        assert_eq!(
+            (bucket.taken(later), bucket.taken(later + 2 * Duration::from_millis(100))),
+            (1000, 600)
+        );
         let much_later = start + Duration::from_secs(60);
+        assert_eq!(bucket.taken(much_later), 0);
         assert_eq!((0..20).filter(|_| bucket.take(much_later).is_ok()).count(), 5);
     }
 }

@@ -1,5 +1,6 @@
 //! The limits of a server.
 
+use crate::admission::Effort;
 use crate::token::TokenKey;
 use crate::turn::TurnConfig;
 use beacon_ledger::Micro;
@@ -59,6 +60,14 @@ pub struct Config {
     /// Keys whose [tokens](crate::token) let peers in; none by default, and then everybody is let in. At
     /// most 8, of which a token needs one: keys are changed by adding the new one first.
     pub tokens: Vec<TokenKey>,
+    /// Lets in who brings no token as well, as without any keys: a token then spares the work.
+    pub tokens_optional: bool,
+    /// What strangers, who bring no token, are to do before they are let in.
+    pub work: Effort,
+    /// So many strangers a second from all networks together are few in the long run, and a hundred times as many at
+    /// once: [`Effort::Auto`] asks for nothing while half of that is left. (Guess: 10,000 viewers who stay for ten minutes
+    /// each are 17 a second.)
+    pub strangers_rate: u32,
 }
 
 /// One of several servers, its nodes, that share their rooms through Redis. Limits on broadcasts and peers count over
@@ -149,6 +158,9 @@ impl Default for Config {
             network: NetworkLimits::default(),
             trusted_proxies: Vec::new(),
             tokens: Vec::new(),
+            tokens_optional: false,
+            work: Effort::Auto,
+            strangers_rate: 20,
         }
     }
 }
@@ -201,6 +213,8 @@ impl Config {
             ((1..=1_000_000).contains(&self.network.burst), "network.burst", COUNT),
             (self.trusted_proxies.len() <= 64, "trusted_proxies", "at most 64 networks"),
             (self.tokens.len() <= 8, "tokens", "at most 8 keys"),
+            (self.work.is_fair(), "work", "auto, off, or 1 to 1024 tries"),
+            ((1..=1_000_000).contains(&self.strangers_rate), "strangers_rate", COUNT),
         ];
         match rules.iter().find(|(ok, ..)| !ok) {
             Some(&(_, field, range)) => Err(ConfigError { field, range }),

@@ -33,6 +33,7 @@ pub mod token;
 mod tracker;
 mod turn;
 
+pub use admission::{Effort, EffortError};
 pub use books::{KeyError, LedgerError, read_or_make_key};
 pub use cluster::ClusterError;
 pub use config::{ClusterConfig, Config, ConfigError, LedgerConfig, NetworkLimits};

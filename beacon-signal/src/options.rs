@@ -3,7 +3,9 @@
 use crate::commands::Command;
 use beacon_ledger::Micro;
 use beacon_signal::token::TokenKey;
-use beacon_signal::{ClusterConfig, Config, IpNet, LedgerConfig, NetworkLimits, TurnConfig};
+use beacon_signal::{
+    ClusterConfig, Config, Effort, IpNet, LedgerConfig, NetworkLimits, TurnConfig,
+};
 use clap::{Parser, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -167,6 +169,18 @@ struct Admission {
     /// `beacon-signal token --key FILE` prints it. May be repeated, to change keys.
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     tokens: Vec<TokenKey>,
+    /// Lets in who brings no token as well: a token then spares its bearer the --work.
+    #[arg(long, requires = "tokens")]
+    tokens_optional: bool,
+    /// Work that strangers, who bring no token, do before they are let in: some tries on average of
+    /// 2 MiB and 2 ms each, 1 to 1024; or off. With auto nothing while few come, and up to 128 the more come: of all,
+    /// or from the same network. Our programs and pages do it by themselves.
+    #[arg(long, value_name = "auto|off|N", default_value_t = Config::default().work)]
+    work: Effort,
+    /// So many strangers a second are few, from all networks together in the long run, and 100 times as many
+    /// at once: --work auto asks for nothing while half of that is left.
+    #[arg(long, value_name = "N", default_value_t = Config::default().strangers_rate)]
+    strangers_rate: u32,
 }
 
 /// A network, or one address.
@@ -259,6 +273,9 @@ impl Args {
         };
         config.trusted_proxies.clone_from(&self.admission.trusted_proxies);
         config.tokens.clone_from(&self.admission.tokens);
+        config.tokens_optional = self.admission.tokens_optional;
+        config.work = self.admission.work;
+        config.strangers_rate = self.admission.strangers_rate;
         config.pages.clone_from(&self.pages);
         config.mesh = !self.no_mesh;
         config.turn = self.turn.config()?;

@@ -1,6 +1,6 @@
 //! One task per WebSocket connection.
 
-use crate::admission::Visit;
+use crate::admission::{Asking, Challenge, Visit};
 use crate::books::{Errand, now_ms};
 use crate::bucket::Bucket;
 use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
@@ -10,9 +10,8 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use beacon_ledger::Receipt;
 use beacon_ledger::economy::Prefix;
 use beacon_sdk::PeerId;
-use beacon_sdk::plugin::Join;
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, NONCE_LEN, Nonce, Proof, ReceiptData, ServerMessage, Token, VERSION,
+    ClientMessage, ErrorCode, NONCE_LEN, Nonce, ReceiptData, ServerMessage,
 };
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -34,8 +33,7 @@ struct Session {
     shared: Arc<Shared>,
     socket: WebSocket,
     connection: u64,
-    /// What whoever joins here is to sign.
-    nonce: Nonce,
+    challenge: Challenge,
     visit: Visit,
     /// Where it comes from, if that says anything.
     prefix: Option<Prefix>,
@@ -66,7 +64,7 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, visit: Visit) {
     let mut session = Session {
         socket,
         connection: shared.next_connection(),
-        nonce: Nonce::from_bytes(nonce),
+        challenge: visit.challenge(now, Nonce::from_bytes(nonce)),
         prefix: visit.address().map(Prefix::of),
         visit,
         seat: None,
@@ -94,7 +92,7 @@ pub(crate) async fn run(socket: WebSocket, shared: Arc<Shared>, visit: Visit) {
 
 impl Session {
     async fn serve(&mut self) -> End {
-        let challenge = ServerMessage::Challenge { version: VERSION, nonce: self.nonce };
+        let challenge = self.challenge.message();
         if let ControlFlow::Break(end) = self.say(&challenge).await {
             return end;
         }
@@ -150,7 +148,8 @@ impl Session {
         if self.seat.is_some() {
             (self.heard + config.idle_timeout, "nothing was heard for too long: send heartbeats")
         } else {
-            (self.heard + config.heartbeat(), "no join came: send it first")
+            let patience = config.heartbeat() + self.challenge.patience();
+            (self.heard + patience, "no join came: send it first")
         }
     }
 
@@ -172,8 +171,8 @@ impl Session {
         match (message, &self.seat) {
             (ClientMessage::Heartbeat, _) => self.beat().await,
             (ClientMessage::Leave, _) => ControlFlow::Break(None),
-            (ClientMessage::Join { join, session, proof, token, .. }, None) => {
-                match self.join(join, session, &proof, token.as_ref()).await {
+            (ClientMessage::Join { join, session, proof, token, work, .. }, None) => {
+                match self.join(Asking { join, session, proof, token, work }).await {
                     Ok(seat) => self.seat = Some(seat),
                     Err(refusal) => return self.refuse(refusal).await,
                 }
@@ -228,24 +227,20 @@ impl Session {
     }
 
     /// Lets a peer in that proves to be who it says, and may come.
-    async fn join(
-        &mut self,
-        join: Join,
-        session: u64,
-        proof: &Proof,
-        token: Option<&Token>,
-    ) -> Result<Seat, Closing> {
+    async fn join(&mut self, asking: Asking) -> Result<Seat, Closing> {
         let now = Instant::now();
         if !matches!(*self.stage.borrow(), Stage::Serving) {
             return Err(shutdown());
         }
-        self.visit.join(now).inspect_err(|_| self.shared.metrics.turned_away("joins"))?;
-        if !proof.verify(&self.nonce, session, &join) {
-            let cause = "the join is not signed by the key of this peer: sign this connection's \
-                         challenge with the identity that the peer id is of";
-            return Err((ErrorCode::Unproven, cause.into()));
-        }
-        self.shared.admission.admit(now_ms() / 1000, &join, token)?;
+        let metrics = &self.shared.metrics;
+        self.visit.join(now).inspect_err(|_| metrics.turned_away("joins"))?;
+        let admitted = self.visit.admit((now, now_ms() / 1000), &self.challenge, &asking).await;
+        admitted.inspect_err(|(code, _)| {
+            if *code == ErrorCode::Crowded {
+                metrics.turned_away("work");
+            }
+        })?;
+        let Asking { join, session, .. } = asking;
         let publisher = join.broadcast.filter(|_| join.publish).map(|own| own.publisher);
         let at = (self.connection, session);
         // Before any hint, so that the first dial can use it.

@@ -5,7 +5,7 @@ use beacon_sdk::conformance::RendezvousFixture;
 use beacon_sdk::plugin::{Join, Report};
 use beacon_sdk::plugin::{RendezvousError, RendezvousEvent};
 use beacon_sdk::{About, BroadcastId, Identity, Listing, Rendezvous, Role, Thumbnail};
-use beacon_signal::{Config, Server};
+use beacon_signal::{Config, Effort, Server};
 use beacon_transport_webrtc::SignalClient;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -184,6 +184,39 @@ async fn a_token_is_shown_with_every_join() {
             "{error}"
         );
     }
+}
+
+/// A server that asks for work: the client does it by itself, also when it comes back.
+#[tokio::test]
+async fn work_is_done_for_every_join() {
+    let mut config = Config::default();
+    config.work = Effort::Tries(16);
+    let mut server = signal();
+    server.start(config.clone()).await;
+    let mut client = server.connect(&who(1));
+    client.join(join(1, false));
+    let joined = RendezvousEvent::Joined { broadcast: None };
+    assert_eq!(next(&mut client).await, Ok(joined.clone()));
+    server.stop().await;
+    assert!(matches!(next(&mut client).await, Ok(RendezvousEvent::Suspended { .. })));
+    server.start(config).await;
+    assert_eq!(next(&mut client).await, Ok(joined));
+}
+
+#[tokio::test]
+async fn more_work_than_is_fair_is_refused_with_the_cure() {
+    let nonce = format!("{}=", "A".repeat(43));
+    let asking = format!(
+        r#"{{"type":"challenge","version":2,"nonce":"{nonce}","work":{{"tries":4000000000}}}}"#
+    );
+    let mut client = SignalClient::new(&saying(vec![asking]), &who(1)).unwrap();
+    client.join(join(1, false));
+    let error = next(&mut client).await.unwrap_err();
+    assert!(
+        matches!(&error, RendezvousError::Refused(reason)
+            if reason.contains("4000000000 tries") && reason.contains("another server")),
+        "{error}"
+    );
 }
 
 /// A server that says these messages, whatever it is told.

@@ -47,6 +47,12 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":null,"publish":false,"session":5,"proof":"PROOF","token":"v4.public.AAEC"}"#,
             ),
         ),
+        (
+            "join-work",
+            seed(
+                r#"{"type":"join","version":2,"name":"demo","peer":"KEY","broadcast":null,"publish":false,"session":5,"proof":"PROOF","work":1779}"#,
+            ),
+        ),
         ("join-version", seed(r#"{"type":"join","version":1}"#)),
         ("signal", seed(r#"{"type":"signal","to":"KEY","data":"AAEC"}"#)),
         (
@@ -71,6 +77,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         (
             "challenge",
             seed(&format!(r#"{{"type":"challenge","version":2,"nonce":"{}="}}"#, "A".repeat(43))),
+        ),
+        (
+            "challenge-work",
+            seed(&format!(
+                r#"{{"type":"challenge","version":2,"nonce":"{}=","work":{{"tries":128,"token":true}}}}"#,
+                "A".repeat(43)
+            )),
         ),
         (
             "joined",

@@ -26,6 +26,10 @@ impl Nonce {
     pub const fn from_bytes(bytes: [u8; NONCE_LEN]) -> Self {
         Self(bytes)
     }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; NONCE_LEN] {
+        &self.0
+    }
 }
 
 /// The signature by which a peer proves that its id is its own: Ed25519 over `beacon-join-v1`, the
@@ -48,7 +52,8 @@ impl Proof {
     }
 }
 
-fn signed(nonce: &Nonce, session: u64, join: &Join) -> Vec<u8> {
+/// What a join says on a connection, as it is signed and worked for.
+pub(super) fn signed(nonce: &Nonce, session: u64, join: &Join) -> Vec<u8> {
     let publish = [u8::from(join.publish)];
     [&nonce.0[..], &session.to_be_bytes(), &publish, join.name.as_bytes()].concat()
 }

@@ -51,6 +51,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
         join,
         "[a-zA-Z0-9._-]{1,400}".prop_map(|token| bearing(&token)),
+        any::<u64>().prop_map(|answer| with_work(bearing("x"), answer)),
         report,
         (peer(), data()).prop_map(|(to, data)| ClientMessage::Signal { to, data }),
         ("[a-z]{0,20}", "[a-z]{0,9}").prop_map(|(title, category)| {
@@ -70,7 +71,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
 fn joining(join: Join, session: u64) -> ClientMessage {
     let (me, nonce) = (Identity::from_secret([7; 32]), Nonce::from_bytes([1; NONCE_LEN]));
     let proof = Proof::sign(&me, &nonce, session, &join);
-    ClientMessage::Join { version: VERSION, join, session, proof, token: None }
+    ClientMessage::Join { version: VERSION, join, session, proof, token: None, work: None }
 }
 
 /// The same, of a viewer with a token.
@@ -80,6 +81,14 @@ fn bearing(token: &str) -> ClientMessage {
     let mut message = joining(join, 5);
     if let ClientMessage::Join { token: place, .. } = &mut message {
         *place = Some(token.parse().unwrap());
+    }
+    message
+}
+
+/// The same, with an answer.
+fn with_work(mut message: ClientMessage, answer: u64) -> ClientMessage {
+    if let ClientMessage::Join { work, token, .. } = &mut message {
+        (*work, *token) = (Some(answer), None);
     }
     message
 }
@@ -107,9 +116,10 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
             .prop_map(|(urls, username, credential)| {
                 ServerMessage::Turn(TurnServer { urls, username, credential })
             });
-    let challenge = any::<[u8; NONCE_LEN]>().prop_map(|nonce| ServerMessage::Challenge {
-        version: VERSION,
-        nonce: Nonce::from_bytes(nonce),
+    let work =
+        option::of((any::<u32>(), any::<bool>()).prop_map(|(tries, token)| Work { tries, token }));
+    let challenge = (any::<[u8; NONCE_LEN]>(), work).prop_map(|(nonce, work)| {
+        ServerMessage::Challenge { version: VERSION, nonce: Nonce::from_bytes(nonce), work }
     });
     prop_oneof![
         challenge,
@@ -195,6 +205,12 @@ fn golden_texts() {
             ),
         ),
         (
+            with_work(bearing("x"), 1779),
+            format!(
+                r#"{{"type":"join","version":2,"name":"launch","peer":"{me}","broadcast":null,"publish":false,"session":5,"proof":"KFgrgLqI0dfRQOH3ANDUSZ4BeZSG/1TnbYCrNyj3GKqzx/1ypQnn3nUiAR5/o1hPMGDHyQdu7XNar9YncvdeBQ==","work":1779}}"#
+            ),
+        ),
+        (
             ClientMessage::Signal { to: peer, data: data.clone() },
             format!(r#"{{"type":"signal","to":"{hex}","data":"c2Rw"}}"#),
         ),
@@ -234,7 +250,7 @@ fn golden_texts() {
     let hint = PeerHint { peer, score: 80, role: Role::Relay, depth: 1, slots: 4 };
     let server = [
         (
-            ServerMessage::Challenge { version: 2, nonce: Nonce::from_bytes([1; NONCE_LEN]) },
+            asking(None),
             r#"{"type":"challenge","version":2,"nonce":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}"#
                 .to_owned(),
         ),
@@ -245,6 +261,16 @@ fn golden_texts() {
                 credential: "c2VjcmV0".into(),
             }),
             r#"{"type":"turn","urls":["turn:turn.example.org:3478?transport=udp"],"username":"1700000000:peer","credential":"c2VjcmV0"}"#
+                .to_owned(),
+        ),
+        (
+            asking(Some(Work { tries: 128, token: false })),
+            r#"{"type":"challenge","version":2,"nonce":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","work":{"tries":128}}"#
+                .to_owned(),
+        ),
+        (
+            asking(Some(Work { tries: 1, token: true })),
+            r#"{"type":"challenge","version":2,"nonce":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","work":{"tries":1,"token":true}}"#
                 .to_owned(),
         ),
         (
@@ -341,7 +367,12 @@ fn each_refusal_has_its_code() {
 }
 
 fn challenge(version: u16) -> String {
-    ServerMessage::Challenge { version, nonce: Nonce::from_bytes([0; NONCE_LEN]) }.to_json()
+    let nonce = Nonce::from_bytes([0; NONCE_LEN]);
+    ServerMessage::Challenge { version, nonce, work: None }.to_json()
+}
+
+fn asking(work: Option<Work>) -> ServerMessage {
+    ServerMessage::Challenge { version: 2, nonce: Nonce::from_bytes([1; NONCE_LEN]), work }
 }
 
 #[test]
@@ -432,7 +463,13 @@ fn the_largest_thumbnail_fits_a_message() {
 
 #[test]
 fn codes_read_as_they_are_written() {
-    for code in [ErrorCode::Version, ErrorCode::TooLarge, ErrorCode::AlreadyJoined] {
+    for code in [
+        ErrorCode::Version,
+        ErrorCode::WorkMissing,
+        ErrorCode::WorkWrong,
+        ErrorCode::TooLarge,
+        ErrorCode::AlreadyJoined,
+    ] {
         assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
     }
     assert!(ErrorCode::Replaced.closes() && !ErrorCode::Rate.closes() && !ErrorCode::Full.fatal());

@@ -1,5 +1,6 @@
 //! What a peer needs to join, besides its key.
 
+use crate::config::Config;
 use crate::outbox::Closing;
 use crate::token::{Grant, Right, TokenKey, read};
 use beacon_sdk::plugin::Join;
@@ -8,36 +9,57 @@ use beacon_sdk::signaling::{ErrorCode, Token};
 /// How far the clock of whoever makes tokens may be off, in seconds.
 const SKEW: u64 = 90;
 
+/// As what a peer comes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Guest {
+    /// With a token.
+    Bearer,
+    /// With nothing but its key.
+    Stranger,
+}
+
 /// Who may join.
 #[derive(Debug)]
-pub(super) enum Gate {
-    /// Everybody.
-    Open,
-    /// Whoever has a token that one of these keys has signed.
-    Tokens(Vec<TokenKey>),
+pub(super) struct Gate {
+    /// A token is signed by one of these; without any no token is looked at.
+    keys: Vec<TokenKey>,
+    strangers: bool,
 }
 
 impl Gate {
-    pub(super) fn new(keys: &[TokenKey]) -> Self {
-        if keys.is_empty() { Self::Open } else { Self::Tokens(keys.to_vec()) }
+    pub(super) fn new(config: &Config) -> Self {
+        let keys = config.tokens.clone();
+        Self { strangers: config.tokens_optional || keys.is_empty(), keys }
     }
 
-    /// Whether a peer that has proven its key may join, at Unix second `now`.
+    /// Whether it lets in who has no token.
+    pub(super) fn takes_strangers(&self) -> bool {
+        self.strangers
+    }
+
+    /// Whether a token is worth anything here.
+    pub(super) fn takes_tokens(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether a peer that has proven its key may join, at Unix second `now`, and as what.
     pub(super) fn admit(
         &self,
         now: u64,
         join: &Join,
         token: Option<&Token>,
-    ) -> Result<(), Closing> {
-        let Self::Tokens(keys) = self else { return Ok(()) };
-        let Some(token) = token else {
+    ) -> Result<Guest, Closing> {
+        let Some(token) = token.filter(|_| self.takes_tokens()) else {
+            if self.strangers {
+                return Ok(Guest::Stranger);
+            }
             let cause = "this server lets in who has a token: get one from whoever runs it, for this \
                          peer's key (--token, --identity)";
             return Err((ErrorCode::TokenMissing, cause.into()));
         };
-        let grant = read(keys, token)
+        let grant = read(&self.keys, token)
             .map_err(|why| (ErrorCode::TokenInvalid, format!("the token is not taken: {why}")))?;
-        check(now, join, &grant)
+        check(now, join, &grant).map(|()| Guest::Bearer)
     }
 }
 
@@ -69,8 +91,10 @@ fn check(now: u64, join: &Join, grant: &Grant) -> Result<(), Closing> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::token::Mint;
     use beacon_sdk::Identity;
 
     const NOW: u64 = 1_800_000_000;
@@ -118,7 +142,25 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_everybody_is_let_in() {
-        assert_eq!(Gate::new(&[]).admit(NOW, &join("launch", 7, true), None), Ok(()));
+    fn who_brings_no_token_is_a_stranger_where_they_are_let_in() {
+        let (mint, join) = (Mint::from_secret([1; 32]).unwrap(), join("launch", 7, false));
+        let token = mint.sign(&grant(&[Right::Watch])).unwrap();
+        let other = Mint::from_secret([2; 32]).unwrap().sign(&grant(&[Right::Watch])).unwrap();
+        let mut config = Config::default();
+        let come = |config: &Config, token| {
+            Gate::new(config).admit(NOW, &join, token).map_err(|(code, _)| code)
+        };
+        for token in [None, Some(&token)] {
+            assert_eq!(come(&config, token), Ok(Guest::Stranger), "no key, no token");
+        }
+        config.tokens = vec![mint.key()];
+        assert_eq!(come(&config, None), Err(ErrorCode::TokenMissing));
+        config.tokens_optional = true;
+        assert_eq!(come(&config, None), Ok(Guest::Stranger));
+        for optional in [true, false] {
+            config.tokens_optional = optional;
+            assert_eq!(come(&config, Some(&token)), Ok(Guest::Bearer));
+            assert_eq!(come(&config, Some(&other)), Err(ErrorCode::TokenInvalid));
+        }
     }
 }

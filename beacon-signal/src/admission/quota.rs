@@ -12,6 +12,9 @@ const ABSENT_MAX: usize = 65_536;
 /// So many connections may come for every join: who is told why it may not join has come for nothing, and
 /// only who comes on and on is not answered at all.
 const CONNECTIONS_PER_JOIN: u32 = 2;
+/// Strangers of a network that come on and on are counted as many when they come a tenth as fast as joins are taken:
+/// what a school does in a minute is no crowd, what goes on for an hour is. (Guess.)
+const STRANGERS_PER_JOIN: u32 = 10;
 
 /// A limit that a network exceeds.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -36,12 +39,17 @@ struct Quota {
     open: u32,
     arrivals: Bucket,
     joins: Bucket,
+    /// Joins of those who brought no token.
+    strangers: Bucket,
 }
 
 impl Quota {
     /// It says no more than that nobody was here lately.
     fn is_blank(&self, now: Instant) -> bool {
-        self.open == 0 && self.arrivals.is_full(now) && self.joins.is_full(now)
+        self.open == 0
+            && self.arrivals.is_full(now)
+            && self.joins.is_full(now)
+            && self.strangers.is_full(now)
     }
 }
 
@@ -66,6 +74,11 @@ impl Quotas {
             open: 0,
             arrivals: Bucket::new(now, rate * CONNECTIONS_PER_JOIN, burst * CONNECTIONS_PER_JOIN),
             joins: Bucket::new(now, rate, burst),
+            strangers: Bucket::every(
+                now,
+                Duration::from_secs(1) * STRANGERS_PER_JOIN / rate,
+                burst,
+            ),
         });
         if quota.open >= connections {
             return Err(Surplus::Open(connections));
@@ -80,6 +93,18 @@ impl Quotas {
     pub(super) fn join(&mut self, now: Instant, network: Network) -> Result<(), Duration> {
         // It has not departed, so it is there.
         self.networks.get_mut(&network).map_or(Ok(()), |quota| quota.joins.take(now))
+    }
+
+    /// How many strangers have come from it lately, of those that it may send: 1000 is all.
+    pub(super) fn strangers(&self, now: Instant, network: Network) -> u32 {
+        self.networks.get(&network).map_or(0, |quota| quota.strangers.taken(now))
+    }
+
+    /// One that has come joins as a stranger. Who comes when all have come counts no more.
+    pub(super) fn stranger(&mut self, now: Instant, network: Network) {
+        if let Some(quota) = self.networks.get_mut(&network) {
+            let _ = quota.strangers.take(now);
+        }
     }
 
     /// One that has come goes.

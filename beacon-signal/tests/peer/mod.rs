@@ -3,7 +3,7 @@
 
 use beacon_sdk::plugin::{Join, PeerHint, Report};
 use beacon_sdk::signaling::{
-    ClientMessage, ErrorCode, Nonce, Proof, ServerMessage, SignalData, VERSION,
+    ClientMessage, ErrorCode, Nonce, Proof, Riddle, ServerMessage, SignalData, Slate, VERSION, Work,
 };
 use beacon_sdk::{BroadcastId, Identity, PeerId, Role};
 use beacon_signal::{Config, Server};
@@ -95,6 +95,8 @@ pub(crate) async fn post(addr: SocketAddr, path: &str, body: &str) -> (u16, Stri
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     nonce: Nonce,
+    /// What joining costs here.
+    pub(crate) work: Option<Work>,
 }
 
 /// The session that peers join with here.
@@ -167,9 +169,11 @@ impl Peer {
     }
 
     async fn challenged(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
-        let mut peer = Self { socket, nonce: Nonce::from_bytes([0; 32]) };
+        let mut peer = Self { socket, nonce: Nonce::from_bytes([0; 32]), work: None };
         match peer.next().await {
-            ServerMessage::Challenge { nonce, version: VERSION } => Self { nonce, ..peer },
+            ServerMessage::Challenge { nonce, work, version: VERSION } => {
+                Self { nonce, work, ..peer }
+            }
             other => panic!("no challenge but {other:?}"),
         }
     }
@@ -177,7 +181,35 @@ impl Peer {
     /// A join as the owner of `signer` answers this connection's challenge.
     pub(crate) fn answer(&self, signer: &Identity, join: Join) -> ClientMessage {
         let proof = Proof::sign(signer, &self.nonce, SESSION, &join);
-        ClientMessage::Join { version: VERSION, join, session: SESSION, proof, token: None }
+        ClientMessage::Join {
+            version: VERSION,
+            join,
+            session: SESSION,
+            proof,
+            token: None,
+            work: None,
+        }
+    }
+
+    /// What this connection asks of whoever joins so.
+    pub(crate) fn riddle(&self, join: &Join) -> Riddle {
+        Riddle::new(&self.nonce, SESSION, join, self.work.map_or(0, |work| work.tries))
+    }
+
+    /// As [`answer`](Self::answer), with the work done.
+    pub(crate) fn worked(&self, guest: Guest) -> ClientMessage {
+        let (riddle, mut slate) = (self.riddle(&guest.join), Slate::new());
+        let found = (0..).find(|&answer| riddle.is_solved_by(answer, &mut slate));
+        self.claiming(guest, found)
+    }
+
+    /// The same, with an answer whatever it is worth.
+    pub(crate) fn claiming(&self, guest: Guest, answer: Option<u64>) -> ClientMessage {
+        let mut message = self.answer(&guest.identity, guest.join);
+        if let ClientMessage::Join { work, .. } = &mut message {
+            *work = answer;
+        }
+        message
     }
 
     /// Asks to be let in.

@@ -1,7 +1,8 @@
 //! The browser's WebSocket, in a page or a worker.
 
-use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
-use beacon_sdk::timer::timeout;
+use super::Working;
+use beacon_sdk::signaling::{MESSAGE_BYTES_MAX, Riddle, Slate};
+use beacon_sdk::timer::{Instant, sleep, timeout};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -21,6 +22,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MESSAGES_MAX: usize = 1024;
 /// Bytes that wait to be sent before more is put off.
 const BUFFERED_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+
+/// Work is done for so long at a time: two or three tries, and no more than a busy relay waits for a turn anyway.
+const SLICE: Duration = Duration::from_millis(8);
+/// In between: what browsers make of timeouts that follow each other, and long enough for what came meanwhile.
+const SLICE_PAUSE: Duration = Duration::from_millis(4);
 
 /// A connection being opened; its error is for people.
 pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<Socket, String>>>>;
@@ -61,6 +67,21 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Does the work in slices, between which this page or worker does what else it has to do.
+pub(super) fn solve(riddle: Riddle) -> Working {
+    Box::pin(async move {
+        let (mut slate, mut answers) = (Slate::new(), 0..);
+        loop {
+            let begun = Instant::now();
+            let mut slice = answers.by_ref().take_while(|_| begun.elapsed() < SLICE);
+            if let Some(answer) = slice.find(|&answer| riddle.is_solved_by(answer, &mut slate)) {
+                return Some(answer);
+            }
+            sleep(SLICE_PAUSE).await;
+        }
+    })
 }
 
 #[derive(Default)]

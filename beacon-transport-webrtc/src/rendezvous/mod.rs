@@ -14,7 +14,7 @@ use beacon_sdk::signaling::{
 use beacon_sdk::timer::{Sleep, sleep};
 use beacon_sdk::{Identity, Listing, PeerId, Rng};
 #[cfg(target_family = "wasm")]
-use browser::{Address, Connecting, Socket};
+use browser::{Address, Connecting, Socket, solve};
 use bytes::Bytes;
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -22,7 +22,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 #[cfg(not(target_family = "wasm"))]
-use native::{Address, Connecting, Socket};
+use native::{Address, Connecting, Socket, solve};
 use session::{Outgoing, Session, Step};
 use std::collections::VecDeque;
 use tracing::{debug, info, warn};
@@ -45,6 +45,10 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 /// random so that an audience does not come back in one instant. Signals given while there is no
 /// connection are lost, which the dial's watchdog covers.
 ///
+/// A server to which many come may ask for work before it lets a peer in, [`TRIES_MAX`](beacon_sdk::signaling::TRIES_MAX) tries on average at most: it is done on a
+/// thread of its own, in a page or a worker in slices between which everything else goes on, and given up with the client
+/// or the connection. A server that asks for more is one that refuses.
+///
 /// ```
 /// use beacon_sdk::Identity;
 /// use beacon_transport_webrtc::SignalClient;
@@ -66,6 +70,12 @@ pub struct SignalClient {
     /// The application knows that the server is out of reach.
     suspended: bool,
 }
+
+/// Work for a server under way: the answer, or `None` when the runtime ends before.
+#[cfg(not(target_family = "wasm"))]
+type Working = Pin<Box<dyn Future<Output = Option<u64>> + Send>>;
+#[cfg(target_family = "wasm")]
+type Working = Pin<Box<dyn Future<Output = Option<u64>>>>;
 
 enum State {
     /// `join` has not been called.

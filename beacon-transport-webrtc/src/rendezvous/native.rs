@@ -1,5 +1,7 @@
 //! A WebSocket over tokio, from its URL on.
 
+use super::Working;
+use beacon_sdk::signaling::{Riddle, Slate};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -9,6 +11,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -105,6 +109,19 @@ impl fmt::Display for Address {
     }
 }
 
+/// Does the work on a thread of its own, which stops when nobody waits any more.
+pub(super) fn solve(riddle: Riddle) -> Working {
+    let (tell, found) = oneshot::channel();
+    spawn_blocking(move || {
+        let mut slate = Slate::new();
+        let mut answers = (0..).take_while(|_| !tell.is_closed());
+        let answer = answers.find(|&answer| riddle.is_solved_by(answer, &mut slate));
+        drop(answers);
+        answer.map(|answer| tell.send(answer))
+    });
+    Box::pin(async { found.await.ok() })
+}
+
 /// What a failed connection means to a person.
 fn explain(error: &tungstenite::Error) -> String {
     match error {
@@ -138,6 +155,24 @@ fn tls() -> Result<Arc<ClientConfig>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use beacon_sdk::Identity;
+    use beacon_sdk::plugin::Join;
+    use beacon_sdk::signaling::Nonce;
+
+    /// The runtime waits for its threads: it would for months.
+    #[tokio::test]
+    async fn work_ends_when_nobody_waits_for_it() {
+        let peer = Identity::from_secret([7; 32]).public();
+        let join = Join { name: "launch".into(), peer, broadcast: None, publish: false };
+        let nonce = Nonce::from_bytes([1; 32]);
+        let mut endless = solve(Riddle::new(&nonce, 5, &join, u32::MAX));
+        let beside = solve(Riddle::new(&nonce, 5, &join, 8));
+        tokio::select! {
+            answer = &mut endless => panic!("{answer:?} is one of billions"),
+            answer = beside => assert!(answer.is_some()),
+        }
+        drop(endless);
+    }
 
     #[test]
     fn urls_that_are_none_are_told_with_the_cure() {

@@ -1,10 +1,10 @@
 //! One connection to the server, from greeting to loss.
 
-use super::Socket;
+use super::{Socket, Working, solve};
 use beacon_sdk::plugin::{Join, RendezvousError, RendezvousEvent, Report};
 use beacon_sdk::signaling::{
-    CLAIMS_MAX, ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ReceiptData, ServerMessage,
-    THUMBNAIL_INTERVAL, Token, VERSION,
+    CLAIMS_MAX, ClientMessage, ErrorCode, Nonce, Proof, ProtocolError, ReceiptData, Riddle,
+    ServerMessage, THUMBNAIL_INTERVAL, Token, VERSION, Work,
 };
 use beacon_sdk::timer::{Instant, Sleep, sleep, timeout};
 use beacon_sdk::{Identity, Listing};
@@ -13,7 +13,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::collections::VecDeque;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Signals that wait to be sent at most: those of twenty dials with six candidates each.
 const SIGNALS_MAX: usize = 128;
@@ -40,8 +40,8 @@ pub(super) struct Outgoing {
     pub(super) session: u64,
     pub(super) join: Option<Join>,
     pub(super) token: Option<Token>,
-    /// The server's, until it is answered.
-    challenge: Option<Nonce>,
+    /// The server's, until it is answered, and the work that was done for it.
+    challenge: Option<(Nonce, Option<u64>)>,
     report: Option<Report>,
     report_is_due: bool,
     heartbeat_is_due: bool,
@@ -137,11 +137,12 @@ impl Outgoing {
     }
 
     fn next(&mut self, joined: bool) -> Option<ClientMessage> {
-        if let Some(nonce) = self.challenge.take() {
+        if let Some((nonce, work)) = self.challenge.take() {
             let (join, session) = (self.join.clone()?, self.session);
             let proof = Proof::sign(&self.identity, &nonce, session, &join);
             let token = self.token.clone();
-            return Some(ClientMessage::Join { version: VERSION, join, session, proof, token });
+            let version = VERSION;
+            return Some(ClientMessage::Join { version, join, session, proof, token, work });
         }
         if !joined {
             return None;
@@ -182,6 +183,8 @@ pub(super) enum Step {
 pub(super) struct Session {
     socket: Socket,
     challenged: bool,
+    /// What the server asks for before the challenge is answered.
+    working: Option<(Nonce, Working)>,
     joined: Option<Joined>,
     /// The connection is lost when this completes.
     patience: Pin<Box<Sleep>>,
@@ -203,6 +206,7 @@ impl Session {
         Self {
             socket,
             challenged: false,
+            working: None,
             joined: None,
             patience,
             last_error: None,
@@ -231,12 +235,21 @@ impl Session {
                     outgoing.heartbeat_is_due = true;
                 }
             }
+            if let Some((nonce, working)) = &mut self.working
+                && let Poll::Ready(answer) = working.as_mut().poll(context)
+            {
+                outgoing.challenge = Some((*nonce, answer));
+                self.working = None;
+                self.hear();
+            }
             if let Err(error) = self.write(context, outgoing) {
                 return Poll::Ready(self.lost(error));
             }
             let text = match self.socket.poll_next(context) {
                 Poll::Pending => {
-                    let silent = self.patience.as_mut().poll(context).is_ready();
+                    // While this side works it is the server that waits.
+                    let waits = self.working.is_none();
+                    let silent = waits && self.patience.as_mut().poll(context).is_ready();
                     return match silent {
                         true => Poll::Ready(self.lost(self.silence().into())),
                         false => Poll::Pending,
@@ -311,6 +324,28 @@ impl Session {
         self.patience.as_mut().reset(Instant::now() + patience);
     }
 
+    /// Begins to answer a challenge: at once, or when the work that it asks for is done.
+    fn challenge(
+        &mut self,
+        nonce: Nonce,
+        work: Option<Work>,
+        outgoing: &mut Outgoing,
+    ) -> Option<Step> {
+        let spared = |work: &Work| work.tries == 0 || (work.token && outgoing.token.is_some());
+        let Some(work) = work.filter(|work| !spared(work)) else {
+            outgoing.challenge = Some((nonce, None));
+            return None;
+        };
+        if let Err(absurd) = work.check() {
+            return Some(Step::Refused(RendezvousError::Refused(absurd.to_string())));
+        }
+        let join = outgoing.join.as_ref()?;
+        info!(tries = work.tries, "many come to the signaling server: it asks for work");
+        let riddle = Riddle::new(&nonce, outgoing.session, join, work.tries);
+        self.working = Some((nonce, solve(riddle)));
+        None
+    }
+
     fn read(&mut self, text: &str, outgoing: &mut Outgoing) -> Option<Step> {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
@@ -327,12 +362,11 @@ impl Session {
             }
         };
         match message {
-            ServerMessage::Challenge { nonce, .. } => {
-                // One per connection: there is nothing to sign for later.
-                if !core::mem::replace(&mut self.challenged, true) {
-                    outgoing.challenge = Some(nonce);
-                }
-                None
+            // One per connection: there is nothing to sign for later.
+            ServerMessage::Challenge { .. } if self.challenged => None,
+            ServerMessage::Challenge { nonce, work, .. } => {
+                self.challenged = true;
+                self.challenge(nonce, work, outgoing)
             }
             ServerMessage::Joined { broadcast, heartbeat_ms, issuer, .. } => {
                 let period = Duration::from_millis(u64::from(heartbeat_ms)).max(BEAT_MIN);
