@@ -64,8 +64,9 @@ impl Stage {
         }
     }
 
-    pub(crate) fn restart_signaling(&mut self) {
-        self.server = Some(serve(&self.host, |_| ()).0);
+    /// Another one in its place, that is asked for something else.
+    pub(crate) fn restart_signaling_with(&mut self, change: impl Fn(&mut Config)) {
+        self.server = Some(serve(&self.host, change).0);
     }
 
     /// Starts a script of `tests/browser` with the address of the server and these arguments.

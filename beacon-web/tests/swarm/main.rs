@@ -15,6 +15,7 @@ mod slow;
 mod stage;
 
 use beacon_sdk::Stats;
+use beacon_signal::Effort;
 use native::{Origin, Viewer};
 use pages::{Look, Pages};
 use stage::{PATIENCE, Stage};
@@ -116,7 +117,8 @@ fn pages_ban_a_forger_and_play_and_pass_on_what_is_true() {
     assert_eq!(pages.errors(), Vec::<String>::new());
 }
 
-/// Who has found the others needs no signaling; who comes finds them when it is back.
+/// Who has found the others needs no signaling; who comes finds them when it is back. It asks for work then, as after a
+/// loss that many had, which pages do while they pass on.
 #[test]
 fn pages_play_on_without_signaling_and_newcomers_find_them_when_it_is_back() {
     let mut stage = Stage::set();
@@ -132,7 +134,7 @@ fn pages_play_on_without_signaling_and_newcomers_find_them_when_it_is_back() {
         pages.until(page, "it knows", told("signal-lost"));
         pages.plays_on(page, ON);
     }
-    stage.restart_signaling();
+    stage.restart_signaling_with(|config| config.work = Effort::Tries(128));
     pages.watch("newcomer", 24);
     let newcomer = pages.plays("newcomer");
     assert!(newcomer.stats().bytes_from_peers > 0, "the origin has no link: {newcomer:#?}");
