@@ -6,15 +6,15 @@ mod rogue;
 
 use beacon_sdk::engine::Parts;
 use beacon_sdk::media::{Description, Manifest, Playout};
-use beacon_sdk::plugin::{MeshView, Plan, Scheduler};
-use beacon_sdk::policy::PushPull;
+use beacon_sdk::plugin::{Ledger, MeshView, Plan, ReceiptError, Scheduler, Standing, Transfer};
+use beacon_sdk::policy::{OpenLedger, PushPull};
 use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Span, Status, SymbolHeader};
-use beacon_sdk::{Identity, Instant, Profile, Rng, SegmentId, TrackId};
+use beacon_sdk::{Identity, Instant, PeerId, Profile, Rng, SegmentId, TrackId};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rogue::{Rogue, description, manifest, parts};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -175,6 +175,62 @@ fn who_is_busy_has_a_queue_for_a_while() {
     assert_eq!(all().last(), Some(&Duration::ZERO));
 }
 
+/// The viewer hangs on the publisher.
+fn fed(rogue: &mut Rogue) {
+    let offers = Status { tracks: 1, slots: 16, depth: vec![0, 0], bar: vec![0, 0] };
+    rogue.control(Message::Status(offers).encode());
+    rogue.advance(Duration::from_millis(100));
+    rogue.feed();
+}
+
+/// Serves all but one, once that has been said.
+#[derive(Debug)]
+struct Strict(OpenLedger, PeerId, Arc<AtomicBool>);
+impl Ledger for Strict {
+    fn record(&mut self, now: Instant, transfer: Transfer) {
+        self.0.record(now, transfer);
+    }
+    fn standing(&self, peer: PeerId) -> Standing {
+        let poor = peer == self.1 && self.2.load(Ordering::Relaxed);
+        Standing { served: !poor, ..self.0.standing(peer) }
+    }
+    fn poll_receipt(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
+        self.0.poll_receipt(now)
+    }
+    fn accept_receipt(&mut self, _: Instant, _: PeerId, _: &[u8]) -> Result<(), ReceiptError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_does_not_pay_is_served_until_its_place_is_wanted() {
+    let (poor, other) = (3, 4);
+    let mut config = Profile::Live.config();
+    config.push_slots = 1;
+    let freeloads = Arc::new(AtomicBool::new(false));
+    let id = Identity::from_secret([poor; 32]).public();
+    let ledger = Box::new(Strict(OpenLedger::default(), id, freeloads.clone()));
+    let mut rogue = Rogue::with(config.clone(), Parts { ledger, ..parts(&config) });
+    let refusals = |rogue: &Rogue| sent(rogue, |m| matches!(m, Message::Refuse { .. }));
+    rogue.describe(&description());
+    fed(&mut rogue);
+    rogue.child(poor);
+    freeloads.store(true, Ordering::Relaxed);
+    rogue.advance(Duration::from_secs(1));
+    assert_eq!(refusals(&rogue), [], "nobody else wants the place");
+    rogue.child(other);
+    let fed = sent(&rogue, |message| matches!(message, Message::Feed { .. }));
+    assert_eq!(fed.len(), 2, "the place is free for who pays");
+    rogue.advance(Duration::from_millis(500));
+    let notice = Message::Refuse { stripe: 0, reason: RefuseReason::Notice };
+    assert_eq!(refusals(&rogue), [notice]);
+    rogue.sent.clear();
+    rogue.child(poor);
+    let full = Message::Refuse { stripe: 0, reason: RefuseReason::Full };
+    rogue.advance(Duration::from_secs(2));
+    assert_eq!(refusals(&rogue), [full], "it has no place any more");
+}
+
 /// What a parent lacked itself and passes on late is often asked of it at the same time.
 #[test]
 fn what_has_been_sent_while_it_was_asked_for_is_not_sent_again() {
@@ -188,10 +244,8 @@ fn sent_while_it_was_asked_for(profile: Profile, expected: usize) {
     let config = profile.config();
     let mut rogue = Rogue::with(config.clone(), parts(&config));
     rogue.describe(&description());
-    let offers = Status { tracks: 1, slots: 16, depth: vec![0, 0], bar: vec![0, 0] };
-    rogue.control(Message::Status(offers).encode());
-    rogue.advance(Duration::from_millis(100));
-    let child = rogue.child();
+    fed(&mut rogue);
+    let child = rogue.child(3);
     let (id, payload) = (manifest(0, &OBJECT).id, OBJECT.repeat(24));
     let padded = rogue.publish_manifest(manifest(0, &payload), &payload);
     let frames: Vec<Bytes> = (0_u16..)

@@ -7,6 +7,9 @@
 //! Every stripe is entitled to its share of the places. A peer with few neighbours has more places at
 //! home than there are neighbours to fill them: those that no neighbour could fill are lent to other
 //! stripes, and asked back when one could.
+//!
+//! A child of poor standing (it does not sign for what it takes) is served while nobody else wants its
+//! place, and choked when somebody does. Of two that can serve as few, the one that gives less makes room.
 
 use super::census::Count;
 use crate::plugin::PeerKey;
@@ -65,6 +68,10 @@ struct Child {
     notice: Option<Instant>,
     /// Nothing has been heard of it for a while: it is served on, and its place is free.
     silent: bool,
+    /// Its standing is poor: likewise, until somebody takes the place.
+    poor: bool,
+    /// What this peer thinks of it, 0 to 100.
+    score: u8,
     /// It takes segments captured from then on, and before then.
     from: Instant,
     until: Instant,
@@ -79,8 +86,29 @@ impl Child {
 
     /// It has a place.
     fn stays(&self) -> bool {
+        self.served() && !self.poor
+    }
+
+    /// It takes what a place takes.
+    fn served(&self) -> bool {
         self.notice.is_none() && !self.silent
     }
+
+    /// The least makes room first.
+    fn rank(&self) -> (u8, u8, PeerKey) {
+        (self.weight, self.score, self.key)
+    }
+}
+
+/// How a child stands at present.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Judged {
+    /// Nothing has been heard of it for a while.
+    pub(super) silent: bool,
+    /// The ledger would not serve it where capacity is scarce.
+    pub(super) poor: bool,
+    /// What the scorer thinks of it, 0 to 100.
+    pub(super) score: u8,
 }
 
 /// The children of all stripes.
@@ -192,10 +220,10 @@ impl Children {
     /// Gives notice to the weakest where there are more than places: whom, in which stripe. Lent
     /// places are asked back first. One at a time of each stripe, or all `at_once`.
     pub(super) fn shed(&mut self, now: Instant, at_once: bool) -> Vec<(u8, PeerKey)> {
-        let mut shed = Vec::new();
+        let mut shed = self.choke(now);
         let weakest = |children: &Self, stripe: u8| {
             let staying = children.all(stripe).filter(|child| child.stays());
-            let all = staying.min_by_key(|child| (child.weight, child.key)).map(|child| child.key);
+            let all = staying.min_by_key(|child| child.rank()).map(|child| child.key);
             if at_once { all } else { children.weakest(stripe).map(|child| child.key) }
         };
         loop {
@@ -216,6 +244,27 @@ impl Children {
             }
             shed.push((stripe, key));
         }
+    }
+
+    /// Gives notice to children of poor standing whose places others have taken: whom, in which stripe.
+    fn choke(&mut self, now: Instant) -> Vec<(u8, PeerKey)> {
+        let mut choked = Vec::new();
+        let slots = usize::from(self.own.slots);
+        let mut all = self.stripes.iter().flatten().filter(|child| child.served()).count();
+        for stripe in 0..self.stripes.len() as u8 {
+            let limit = self.limit(stripe);
+            let children = &mut self.stripes[usize::from(stripe)];
+            let mut here = children.iter().filter(|child| child.served()).count();
+            for child in children.iter_mut().filter(|child| child.poor && child.served()) {
+                let over = here > limit && !self.lends || all > slots && self.fanout.is_none();
+                if over {
+                    child.notice = Some(now + NOTICE);
+                    choked.push((stripe, child.key));
+                    (here, all) = (here - 1, all - 1);
+                }
+            }
+        }
+        choked
     }
 
     /// A child is under notice, or leaves by itself.
@@ -253,7 +302,7 @@ impl Children {
         if staying.clone().any(|child| child.notice.is_some()) {
             return None;
         }
-        staying.min_by_key(|child| (child.weight, child.key))
+        staying.min_by_key(|child| child.rank())
     }
 
     /// What a newcomer must weigh in a stripe to be taken: 0 is anybody, [`CLOSED`] nobody.
@@ -281,9 +330,17 @@ impl Children {
             (child.weight, child.from, child.until) = (weight, from, Instant::NEVER);
             return Place::Taken;
         }
-        let (notice, silent, until) = (None, false, Instant::NEVER);
-        let count = Count::default();
-        let newcomer = Child { key, weight, notice, silent, from, until, count };
+        let newcomer = Child {
+            key,
+            weight,
+            notice: None,
+            silent: false,
+            poor: false,
+            score: 0,
+            from,
+            until: Instant::NEVER,
+            count: Count::default(),
+        };
         if self.room(stripe) {
             self.stripes[usize::from(stripe)].push(newcomer);
             return Place::Taken;
@@ -327,13 +384,13 @@ impl Children {
         there.fold(Count::default(), |sum, child| sum.plus(child.count))
     }
 
-    /// Says of every child whether it is silent; whether that is news.
-    pub(super) fn listen(&mut self, silent: impl Fn(PeerKey) -> bool) -> bool {
+    /// Says of every child how it stands; whether that frees a place, or takes one back.
+    pub(super) fn judge(&mut self, judged: impl Fn(PeerKey) -> Judged) -> bool {
         let mut new = false;
         for child in self.stripes.iter_mut().flatten() {
-            let silent = silent(child.key);
-            new |= child.silent != silent;
-            child.silent = silent;
+            let Judged { silent, poor, score } = judged(child.key);
+            new |= (child.silent, child.poor) != (silent, poor);
+            (child.silent, child.poor, child.score) = (silent, poor, score);
         }
         new
     }
@@ -384,177 +441,4 @@ fn bar_over(weight: u8) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Instant = Instant::from_micros(5_000_000);
-    const ALL: Instant = Instant::ZERO;
-
-    fn origin(fanout: u16) -> Children {
-        Children::new(9, Some(fanout), Capacity::of(0, 240, 8))
-    }
-
-    #[test]
-    fn an_origin_begins_every_stripe_and_more_as_its_uplink_allows() {
-        let mut children = origin(3);
-        for slots in [0, 8, 17, 24, 240] {
-            children.resize(Capacity::of(0, slots, 8));
-            assert!((0..9).all(|s| children.limit(s) == usize::from((slots / 8).clamp(1, 3))));
-        }
-    }
-
-    #[test]
-    fn those_beyond_are_given_notice_the_weakest_first() {
-        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
-        for (key, weight) in [(1, 5), (2, 1), (3, 3)] {
-            assert_eq!(children.adopt(0, PeerKey(key), (weight, ALL), NOW), Place::Taken);
-        }
-        assert_eq!(children.adopt(4, PeerKey(3), (3, ALL), NOW), Place::Taken);
-        assert_eq!(children.shed(NOW, false), []);
-        children.resize(Capacity::of(0, 2, 8));
-        // One at a time of each stripe.
-        assert_eq!(children.shed(NOW, false), [(0, PeerKey(2)), (4, PeerKey(3))]);
-        assert_eq!(children.shed(NOW, false), []);
-        children.expire(NOW + NOTICE);
-        assert_eq!(children.shed(NOW + NOTICE, false), [(0, PeerKey(3))]);
-        children.expire(NOW + NOTICE * 2);
-        assert_eq!(children.shed(NOW + NOTICE * 2, false), []);
-        assert_eq!(children.of(0).collect::<Vec<_>>(), [PeerKey(1)]);
-        assert!(!children.full());
-    }
-
-    #[test]
-    fn all_go_at_once_when_nothing_is_to_be_given() {
-        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
-        for key in 1..=3 {
-            children.adopt(0, PeerKey(key), (1, ALL), NOW);
-        }
-        children.resize(Capacity::of(0, 0, 8));
-        let mut shed = children.shed(NOW, true);
-        shed.sort_unstable();
-        assert_eq!(shed, [1, 2, 3].map(|key| (0, PeerKey(key))));
-        assert!(children.any_leaves());
-        assert_eq!(children.expire(NOW + NOTICE).len(), 3);
-        assert!(!children.any_leaves());
-    }
-
-    #[test]
-    fn half_of_the_slots_are_at_home() {
-        let capacity = Capacity::of(3, 54, 8);
-        assert_eq!(capacity.children(3), 27);
-        assert_eq!(capacity.children(4), 3);
-        assert_eq!(Capacity::of(3, 4, 8).children(4), 1);
-        assert_eq!(Capacity::of(3, 1, 8).children(3), 1);
-        assert_eq!(Capacity::of(3, 0, 8).children(3), 0);
-        assert_eq!(Capacity::of(3, u16::MAX, 1).weight(0), CLOSED - 1);
-    }
-
-    #[test]
-    fn what_no_neighbour_could_fill_is_lent_and_asked_back() {
-        // Eight places at home, and one in each of seven others.
-        let mut children = Children::new(9, None, Capacity::of(0, 16, 8));
-        (0..8).for_each(|stripe| children.reach(stripe, 4));
-        children.surround(FEW - 1);
-        let take = |children: &mut Children, stripe, key| {
-            children.adopt(stripe, PeerKey(key), (1, ALL), NOW)
-        };
-        assert_eq!(take(&mut children, 3, 1), Place::Taken);
-        // Four are kept at home, and one in each of the six others: five are left.
-        for key in 2..=4 {
-            assert_eq!(take(&mut children, 3, key), Place::Taken);
-        }
-        for key in 1..=3 {
-            assert_eq!(take(&mut children, 5, key), Place::Taken);
-        }
-        assert_eq!(children.bar(5), 2, "what is left is kept for the others");
-        assert_eq!(children.bar(4), 0);
-        for stripe in [1, 2, 4, 6, 7] {
-            assert_eq!(take(&mut children, stripe, 1), Place::Taken);
-        }
-        // Another neighbour comes: a fifth could be at home, where there are four.
-        (1..=4).for_each(|key| assert_eq!(take(&mut children, 0, key), Place::Taken));
-        assert!(children.full());
-        assert_eq!(children.shed(NOW, false), []);
-        children.reach(0, 5);
-        assert_eq!(children.bar(0), 0);
-        assert_eq!(take(&mut children, 0, 5), Place::Taken);
-        assert_eq!(children.shed(NOW, false), [(3, PeerKey(1))], "where most are lent");
-        // As many as there are places, all within reach of more: nothing is lent any more.
-        assert_eq!(children.bar(3), CLOSED);
-        // Once there are many neighbours, each stripe has its share.
-        children.expire(NOW + NOTICE);
-        children.surround(FEW_LEFT - 1);
-        assert_eq!(children.shed(NOW, true), []);
-        children.surround(FEW_LEFT);
-        let gone = children.shed(NOW, true);
-        assert_eq!(gone, [(5, PeerKey(1)), (3, PeerKey(2)), (5, PeerKey(2)), (3, PeerKey(3))]);
-    }
-
-    #[test]
-    fn the_weakest_makes_room_for_one_twice_as_strong() {
-        let mut children = origin(2);
-        assert_eq!(children.bar(1), 0);
-        assert_eq!(children.adopt(1, PeerKey(1), (0, ALL), NOW), Place::Taken);
-        assert_eq!(children.adopt(1, PeerKey(2), (4, ALL), NOW), Place::Taken);
-        assert_eq!(children.bar(1), 1);
-        assert_eq!(children.adopt(1, PeerKey(3), (0, ALL), NOW), Place::Full);
-        assert_eq!(children.adopt(1, PeerKey(4), (3, ALL), NOW), Place::TakenFrom(PeerKey(1)));
-        // While one is under notice no other is.
-        assert_eq!(children.bar(1), CLOSED);
-        assert_eq!(children.adopt(1, PeerKey(5), (9, ALL), NOW), Place::Full);
-        assert_eq!(children.of(1).count(), 3);
-        assert_eq!(children.expire(NOW), []);
-        assert_eq!(children.expire(NOW + NOTICE), [(1, PeerKey(1))]);
-        assert_eq!(children.bar(1), 6);
-        assert_eq!(children.adopt(1, PeerKey(5), (5, ALL), NOW), Place::Full);
-        assert_eq!(children.adopt(1, PeerKey(5), (6, ALL), NOW), Place::TakenFrom(PeerKey(4)));
-    }
-
-    #[test]
-    fn a_child_is_taken_once_and_slots_bound_all_stripes() {
-        let mut children = Children::new(9, None, Capacity::of(0, 2, 8));
-        assert_eq!(children.adopt(0, PeerKey(1), (1, ALL), NOW), Place::Taken);
-        assert_eq!(children.adopt(0, PeerKey(1), (1, ALL), NOW), Place::Taken);
-        assert_eq!(children.total(), 1);
-        assert_eq!(children.adopt(1, PeerKey(1), (1, ALL), NOW), Place::Taken);
-        assert_eq!(children.bar(2), CLOSED);
-        assert_eq!(children.adopt(2, PeerKey(2), (200, ALL), NOW), Place::Full);
-        children.abandon(1, PeerKey(1));
-        assert_eq!(children.bar(2), 0);
-        assert_eq!(Children::new(9, None, Capacity::of(0, 0, 8)).bar(0), CLOSED);
-    }
-
-    #[test]
-    fn a_silent_childs_place_is_free_until_it_is_heard_again() {
-        let mut children = origin(1);
-        assert_eq!(children.adopt(1, PeerKey(1), (9, ALL), NOW), Place::Taken);
-        assert_eq!(children.bar(1), 18);
-        assert!(children.listen(|key| key == PeerKey(1)));
-        assert_eq!(children.bar(1), 0);
-        assert_eq!(children.adopt(1, PeerKey(2), (1, ALL), NOW), Place::Taken);
-        assert_eq!(children.of(1).count(), 2, "it may have been the network");
-        assert!(children.listen(|_| false));
-        assert!(!children.listen(|_| false));
-        assert_eq!(children.shed(NOW, false), [(1, PeerKey(2))], "the weaker makes room");
-    }
-
-    #[test]
-    fn a_child_that_leaves_has_what_it_asked_for_and_no_place() {
-        let mut children = origin(1);
-        let (before, from, until) = (NOW, NOW + NOTICE, NOW + NOTICE * 2);
-        assert_eq!(children.adopt(1, PeerKey(1), (2, from), NOW), Place::Taken);
-        let taking = |children: &Children, at| children.taking(1, at).collect::<Vec<_>>();
-        assert_eq!(taking(&children, before), []);
-        assert_eq!(taking(&children, from), [PeerKey(1)]);
-        children.leave(1, PeerKey(1), until, NOW);
-        assert_eq!(taking(&children, from), [PeerKey(1)]);
-        assert_eq!(taking(&children, until), []);
-        assert_eq!((children.of(1).count(), children.bar(1)), (0, 0));
-        assert_eq!(children.adopt(1, PeerKey(2), (2, ALL), NOW), Place::Taken);
-        // It knows that it is no child any more.
-        assert_eq!(children.expire(NOW + NOTICE), []);
-        assert_eq!(taking(&children, from), [PeerKey(2)]);
-        children.leave(1, PeerKey(2), Instant::ZERO, NOW);
-        assert_eq!(taking(&children, from), []);
-    }
-}
+mod tests;

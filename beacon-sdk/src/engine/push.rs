@@ -1,7 +1,7 @@
 //! Stripes: subscriptions in both directions, and passing on what was verified.
 
 use super::Engine;
-use super::children::{CLOSED, Capacity};
+use super::children::{CLOSED, Capacity, Judged};
 use super::feeds::Switch;
 use super::outbox::SYMBOLS_BUSY;
 use crate::config::DEPTH_MAX;
@@ -29,7 +29,7 @@ impl Engine {
     ) {
         let data_stripes = self.feeds.count() - 1;
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let short = peer.id.short();
+        let (id, short) = (peer.id, peer.id.short());
         let capacity = Capacity::of(short, peer.status.slots, data_stripes);
         let known = self.description.as_ref().map_or(0, |(description, _)| {
             description.tracks.iter().fold(0, |mask, track| mask | 1_u64 << track.id.get())
@@ -38,7 +38,9 @@ impl Engine {
         peer.takes_tracks = tracks;
         for stripe in (0..self.feeds.count()).filter(|stripe| stripes >> stripe & 1 == 1) {
             let adopted = if carried {
-                let wish = (capacity.weight(stripe), since);
+                // Whoever would not be served takes a place that is free, and nobody's.
+                let served = self.parts.ledger.standing(id).served;
+                let wish = (if served { capacity.weight(stripe) } else { 0 }, since);
                 self.feeds.adopt(stripe, from, short, wish, self.now)
             } else {
                 Err(RefuseReason::Unavailable)
@@ -210,12 +212,21 @@ impl Engine {
         }
     }
 
-    /// The places of children who have been silent for half of what it takes to be lost are free:
-    /// a quiet one has been pinged by then, and a stripe whose children have all died has no time.
-    pub(super) fn free_silent_places(&mut self) {
-        let (peers, since) = (&self.peers, self.now - self.config.silence / 2);
-        let silent = |key| peers.get(key).is_none_or(|peer| peer.heard <= since);
-        if self.feeds.children.listen(silent) {
+    /// Looks how children stand. The places of those who have been silent for half of what it takes to
+    /// be lost are free: a quiet one has been pinged by then, and a stripe whose children have all died
+    /// has no time. So are the places of those whom the ledger would not serve.
+    pub(super) fn judge_children(&mut self) {
+        let (peers, parts, now) = (&self.peers, &self.parts, self.now);
+        let since = now - self.config.silence / 2;
+        let gone = Judged { silent: true, poor: false, score: 0 };
+        let judged = |key| {
+            peers.get(key).map_or(gone, |peer| Judged {
+                silent: peer.heard <= since,
+                poor: !parts.ledger.standing(peer.id).served,
+                score: parts.scorer.score(now, peer.id).get(),
+            })
+        };
+        if self.feeds.children.judge(judged) {
             self.tell_soon();
         }
     }

@@ -75,6 +75,10 @@ impl Engine {
         let limit = self.pacer.symbols_within(QUEUE_MAX).unwrap_or(found).min(SYMBOLS_BUSY);
         let waits = |out: &Outbox| out.symbols().min(limit.div_ceil(2));
         let queued: usize = self.peers.iter().map(|(_, peer)| waits(&peer.out)).sum();
+        // Whoever would not be served under scarcity is so while there is room to spare.
+        let Some(peer) = self.peers.get(from) else { return };
+        let served = self.parts.ledger.standing(peer.id).served;
+        let limit = if served { limit } else { limit / 2 };
         let room = limit.saturating_sub(queued);
         let (store, peers) = (&self.store, &mut self.peers);
         let Some(peer) = peers.get_mut(from) else { return };

@@ -47,7 +47,7 @@ impl Engine {
         self.judge();
         self.end_notices();
         self.watch_roots();
-        self.free_silent_places();
+        self.judge_children();
         self.watch_uplink();
         self.tell_census();
         self.watch_supply();

@@ -128,12 +128,16 @@ impl Rogue {
         self.input(Input::Received { from: self.broadcast.publisher, lane: Lane::Data, frame });
     }
 
-    /// Another viewer is a neighbour too; it has the viewer as the parent of the only stripe.
-    pub fn child(&mut self) -> PeerId {
-        let (child, binding) = (Identity::from_secret([3; 32]), [9; 32]);
+    /// The publisher pushes the only stripe to the viewer, which has asked for it.
+    pub fn feed(&mut self) {
+        let path = vec![self.broadcast.publisher.short()];
+        self.control(Message::Feed { stripe: 0, path }.encode());
+    }
+
+    /// Another viewer is a neighbour too, and asks for the only stripe.
+    pub fn child(&mut self, number: u8) -> PeerId {
+        let (child, binding) = (Identity::from_secret([number; 32]), [number; 32]);
         let to = Identity::from_secret([2; 32]).public();
-        let fed = Message::Feed { stripe: 0, path: vec![self.broadcast.publisher.short()] };
-        self.control(fed.encode());
         self.input(Input::Connected(Link { peer: child.public(), binding, dialled: false }));
         let hello = Hello::sign(&child, self.broadcast, &binding, &to);
         self.say(child.public(), Message::Hello(hello));
