@@ -59,8 +59,8 @@ impl CreditConfig {
 /// Signs for what it receives, and serves who signs.
 ///
 /// - **As downloader** it signs a cumulative receipt over the tracker's edge every
-///   [`step_bytes`](CreditConfig::step_bytes) or [`interval`](CreditConfig::interval), over verified bytes alone. So it loses
-///   nothing to a cheat: what it has not verified it has not signed for.
+///   [`step_bytes`](CreditConfig::step_bytes) or [`interval`](CreditConfig::interval), over verified bytes alone, and for
+///   the rest when it [leaves](Ledger::finish). So it loses nothing to a cheat: what it has not verified it has not signed for.
 /// - **As uploader** it keeps the newest receipt per edge, to be [claimed](CreditLedger::poll_claim), and serves a
 ///   neighbour under scarcity while that is not further ahead of its receipts than the window, and what
 ///   it has given itself, allow. So it loses at most [`window_bytes`](CreditConfig::window_bytes) and a fifth per neighbour.
@@ -80,6 +80,10 @@ pub struct CreditLedger {
     /// Edges with a receipt that has not been claimed.
     unclaimed: BTreeSet<Id>,
     forks: VecDeque<ForkProof>,
+    /// Bytes that neighbours have signed for.
+    acknowledged: u64,
+    /// Receipts wait for nothing any more.
+    finished: bool,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +118,8 @@ impl CreditLedger {
             uploads: BTreeMap::new(),
             unclaimed: BTreeSet::new(),
             forks: VecDeque::new(),
+            acknowledged: 0,
+            finished: false,
         }
     }
 
@@ -142,7 +148,8 @@ impl CreditLedger {
     fn sign(&mut self, now: Instant, peer: PeerId) -> Option<Receipt> {
         let neighbour = self.neighbours.get_mut(&peer)?;
         let edge = neighbour.edge.filter(|edge| !expired(now, edge))?;
-        let due = neighbour.owed >= self.config.step_bytes
+        let due = self.finished
+            || neighbour.owed >= self.config.step_bytes
             || now.since(neighbour.since) >= self.config.interval;
         if neighbour.owed == 0 || !due {
             return None;
@@ -181,6 +188,7 @@ impl CreditLedger {
             },
         };
         let more = receipt.cum_bytes - known;
+        self.acknowledged = self.acknowledged.saturating_add(more);
         self.uploads.insert(id, receipt);
         self.unclaimed.insert(id);
         if self.uploads.len() > UPLOADS_MAX
@@ -268,6 +276,10 @@ impl Ledger for CreditLedger {
         })
     }
 
+    fn finish(&mut self) {
+        self.finished = true;
+    }
+
     fn accept_receipt(
         &mut self,
         now: Instant,
@@ -310,5 +322,9 @@ impl Ledger for CreditLedger {
     fn poll_claim(&mut self) -> Option<Bytes> {
         let id = self.unclaimed.pop_first()?;
         self.uploads.get(&id).map(|receipt| Bytes::from(receipt.encode()))
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 }

@@ -83,6 +83,29 @@ fn receipts_come_by_bytes_and_by_time() {
     assert_eq!(stranger.poll_receipt(at(5000)), None, "no edge, no receipt");
 }
 
+/// Who leaves owes nothing: what is left is signed for at once, and what still comes as it comes.
+#[test]
+fn the_last_bytes_are_signed_for_before_their_time() {
+    let (mut up, mut down) = pair();
+    let peer = who(2).public();
+    carry(0, &mut up, &mut down, 300 * KIB);
+    let (_, first) = down.poll_receipt(at(0)).unwrap();
+    up.accept_receipt(at(0), peer, &first).unwrap();
+    carry(1, &mut up, &mut down, 7);
+    assert_eq!(down.poll_receipt(at(1)), None, "neither 256 KiB nor a second");
+    down.finish();
+    for (owed, signed) in [(0, 7), (5, 12)] {
+        carry(2, &mut up, &mut down, owed);
+        let (to, last) = down.poll_receipt(at(2)).unwrap();
+        assert_eq!(to, who(1).public());
+        up.accept_receipt(at(3), peer, &last).unwrap();
+        assert_eq!(up.acknowledged(), 300 * 1024 + signed);
+        assert_eq!(down.poll_receipt(at(90_000)), None, "all is signed for");
+    }
+    up.accept_receipt(at(4), peer, &first).unwrap();
+    assert_eq!(up.acknowledged(), 300 * 1024 + 12, "an old one acknowledges nothing anew");
+}
+
 /// What a cheat can have: the newcomer's allowance or the window, and no more until it signs.
 #[test]
 fn who_does_not_sign_is_not_served() {

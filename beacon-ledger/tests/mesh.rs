@@ -196,6 +196,45 @@ fn beacon(
     Beacon::new(who(number), network.transport(me), paying).config(config).ledger(ledger)
 }
 
+/// Nothing that a viewer has verified is unsigned when it leaves in the middle of a broadcast.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_has_signed_for_all_it_has() {
+    let (claims, _claimed) = mpsc::channel::<Bytes>(4096);
+    let tracker = Arc::new(Tracker { issuer: who(ISSUER), claims, signed: Mutex::default() });
+    let (network, rendezvous) = (MemoryNetwork::new(), MemoryRendezvous::new());
+    let clip = Clip { ticks: tokio::time::interval(FRAME), frame: 0 };
+    let origin = beacon(ORIGIN, &network, &rendezvous, &tracker);
+    let (broadcast, driver) = origin.publish("launch", clip, None).unwrap();
+    let origin = tokio::spawn(driver);
+    let viewer = beacon(VIEWERS[0], &network, &rendezvous, &tracker);
+    let (watch, driver) = viewer.watch("launch", Nowhere).unwrap();
+    let viewer = tokio::spawn(driver);
+    let received = || watch.snapshot().links.first().map_or(0, |link| link.received);
+    let signed = || {
+        let signed = tracker.signed.lock().unwrap();
+        signed.values().map(|receipt| receipt.cum_bytes).sum::<u64>()
+    };
+    // Beyond what the first receipts are for.
+    until("it has received", || received() > 500_000).await;
+    watch.stop();
+    viewer.await.unwrap().unwrap();
+    assert!(received() > 500_000, "the last counters are kept");
+    until("all is signed for", || signed() >= received()).await;
+    assert_eq!(signed(), received());
+    broadcast.stop();
+    origin.await.unwrap().unwrap();
+    assert_eq!(broadcast.snapshot().stats.bytes_acknowledged, received());
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect(what);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relays_earn_what_their_children_verified() {
     let folder = tempfile::tempdir().unwrap();

@@ -31,6 +31,8 @@ pub struct Stats {
     pub bytes_from_peers: u64,
     /// Symbol bytes that links took.
     pub bytes_uploaded: u64,
+    /// Of those, what neighbours have signed for and a ledger pays by; 0 where none is kept.
+    pub bytes_acknowledged: u64,
     /// Symbol bytes received that were here already.
     pub bytes_duplicate: u64,
     /// Control-lane bytes, both directions.

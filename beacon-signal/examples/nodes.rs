@@ -6,26 +6,17 @@
 //! is the server's end alone; `target/release/beacon-signal` has to be built. With Redis, 1000 peers more come as clients
 //! do, half to each node, and one node is killed. Needs as many open files as peers (`ulimit -n`).
 
-use beacon_sdk::plugin::{Join, RendezvousEvent};
-use beacon_sdk::signaling::{ClientMessage, Proof, ServerMessage, VERSION};
-use beacon_sdk::{BroadcastId, Identity, Rendezvous};
+mod client;
+
+use beacon_sdk::Rendezvous;
+use beacon_sdk::plugin::RendezvousEvent;
 use beacon_transport_webrtc::SignalClient;
-use futures_util::{SinkExt, StreamExt};
-use std::error::Error;
+use client::{Failed, MEASURED, guest, join, read_on, spread};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-type Failed = Box<dyn Error + Send + Sync>;
-
-const ROOM: u32 = 500;
-const MEASURED: u32 = 500;
 const CLIENTS: u32 = 1000;
 /// Seconds for which idle peers are watched.
 const IDLE: u64 = 30;
@@ -77,63 +68,6 @@ fn takes(nodes: &[Node]) -> (u64, u64) {
     nodes.iter().filter_map(Node::takes).fold((0, 0), sum)
 }
 
-/// Who comes as the `number`-th: the first of a room is its origin.
-fn guest(number: u32) -> (Identity, Join) {
-    let mut secret = [0; 32];
-    secret[..4].copy_from_slice(&number.to_be_bytes());
-    let me = Identity::from_secret(secret);
-    let publish = number.is_multiple_of(ROOM);
-    let broadcast = publish.then_some(BroadcastId { publisher: me.public(), epoch: 1 });
-    let name = format!("room-{}", number / ROOM);
-    let join = Join { name, peer: me.public(), broadcast, publish };
-    (me, join)
-}
-
-/// Connects and joins; the time from the join to the first hints, which an origin does not wait for.
-async fn join(url: &str, number: u32) -> Result<(Socket, Duration), Failed> {
-    let small = WebSocketConfig::default().read_buffer_size(4 * 1024);
-    let (mut socket, _) = connect_async_with_config(url, Some(small), true).await?;
-    let (me, join) = guest(number);
-    let (publish, session) = (join.publish, 1);
-    let mut asked = Instant::now();
-    while let Some(frame) = socket.next().await {
-        match ServerMessage::parse(frame?.to_text()?)? {
-            ServerMessage::Challenge { nonce, .. } => {
-                let (proof, join) = (Proof::sign(&me, &nonce, session, &join), join.clone());
-                let join = ClientMessage::Join {
-                    version: VERSION,
-                    join,
-                    session,
-                    proof,
-                    token: None,
-                    work: None,
-                };
-                asked = Instant::now();
-                socket.send(Message::text(join.to_json())).await?;
-            }
-            ServerMessage::Joined { .. } if publish => return Ok((socket, asked.elapsed())),
-            ServerMessage::Peers { .. } => return Ok((socket, asked.elapsed())),
-            ServerMessage::Error { message, .. } => return Err(message.into()),
-            _ => {}
-        }
-    }
-    Err("closed".into())
-}
-
-/// An idle peer: heartbeats, and reads what comes.
-async fn read_on(mut socket: Socket) {
-    let mut beat = tokio::time::interval(Duration::from_secs(10));
-    loop {
-        tokio::select! {
-            _ = beat.tick() => {
-                let beat = ClientMessage::Heartbeat.to_json();
-                if socket.send(Message::text(beat)).await.is_err() { return; }
-            }
-            frame = socket.next() => if !matches!(frame, Some(Ok(_))) { return; },
-        }
-    }
-}
-
 /// Idle peers, and what one of them takes of the nodes and how long it waits for its first hints.
 async fn idle(nodes: &[Node], peers: u32) -> Result<(), Failed> {
     let url = |number: u32| nodes[number as usize % nodes.len()].url.as_str();
@@ -158,9 +92,7 @@ async fn idle(nodes: &[Node], peers: u32) -> Result<(), Failed> {
         // Apart from each other, as an audience comes.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    times.sort();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    println!("join to hints: p50 {:.2?}, p99 {:.2?}, max {:.2?}", at(50), at(99), at(100));
+    println!("join to hints: {}", spread(times));
     Ok(())
 }
 

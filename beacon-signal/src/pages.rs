@@ -46,6 +46,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/pages/page.css", "pages/page.css", STYLE),
     ("/pages/icon.svg", "pages/icon.svg", "image/svg+xml"),
     ("/index.js", "index.js", SCRIPT),
+    ("/identity.js", "identity.js", SCRIPT),
+    ("/member.js", "member.js", SCRIPT),
     ("/element.js", "element.js", SCRIPT),
     ("/mse.js", "mse.js", SCRIPT),
     ("/player.js", "player.js", SCRIPT),

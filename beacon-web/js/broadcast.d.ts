@@ -1,4 +1,4 @@
-import type { PeerEvent, Stats, Upload } from './index.js';
+import type { Own, PeerEvent, Stats, Token, Upload } from './index.js';
 
 export type SourceName = 'camera' | 'screen' | 'pattern';
 export type Quality = '360p' | '720p' | '1080p';
@@ -33,10 +33,9 @@ export interface BroadcastOptions {
   maxLinks?: number;
   /** kbit/s at most in all; what the links carry unless told. */
   upload?: Upload;
-  /** 32 secret bytes, to stay the same publisher; a new identity unless told. */
-  identity?: Uint8Array;
-  /** Leave to join, where the signaling server wants it; for the peer of `identity` alone. */
-  token?: string;
+  /** Whose broadcast it is: 'kept' unless told, so that a name can be taken again after a reload; 'new' in the profile 'ephemeral'. */
+  identity?: Own;
+  token?: Token;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told, but for the TURN server that the signaling server gives leave to use. */
   iceServers?: RTCIceServer[];
 }

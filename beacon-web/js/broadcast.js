@@ -1,6 +1,7 @@
 // A broadcast out of a page: what is captured is encoded in the engine's worker and published. broadcast.d.ts says what there is.
 import { Capture, CaptureError } from './capture.js';
 import { VIDEO } from './codec.js';
+import { own } from './identity.js';
 import { Peer, engine, sentence, signalOf } from './peer.js';
 import { support, uploadLimit } from './support.js';
 
@@ -122,7 +123,7 @@ class Broadcast {
   }
 
   async #start() {
-    const { name, signal, profile, maxLinks, upload, quality, ladder, identity, token, source, microphone, iceServers, report } = this.#options;
+    const { name, signal, profile, maxLinks, upload, quality, ladder, source, microphone, iceServers, report } = this.#options;
     const { title, category, tags } = this.#options;
     const missing = [...support().relay ? [] : support().missing, ...globalThis.VideoEncoder && globalThis.AudioEncoder ? [] : ['WebCodecs']];
     if (missing.length)
@@ -136,12 +137,15 @@ class Broadcast {
     this.changed();
     const [module, uploadBps] = await Promise.all([engine(), uploadLimit(upload === 'off' ? 'auto' : upload)]);
     if (this.#phase !== 'starting') return;
+    const { identity, token, free } = await own(this.#options);
+    if (/** @type {string} */ (this.#phase) !== 'starting') return free();
     // Metered or not: who broadcasts sends.
     const options = { name, signal: signal || signalOf(location), profile, maxLinks, quality, ladder, identity, token, report, title, category, tags, uploadBps: uploadBps || undefined };
     const peer = new Peer(module, { type: 'broadcast', options }, {
       iceServers,
       take: data => peer === this.#peer && this.#take(data),
       failed: cause => peer === this.#peer && this.#refuse(new CaptureError(cause, 'Reload the page to try again.')),
+      gone: free,
     });
     this.#peer = peer;
     await capture.feed((message, transfer) => peer === this.#peer && peer.post(message, transfer));

@@ -1,14 +1,17 @@
 import type { Broadcast, BroadcastState, SourceName } from './broadcast.js';
-import type { PeerEvent, Stats } from './index.js';
+import type { Own, PeerEvent, Stats, Token } from './index.js';
 
 /**
- * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" ladder profile="live" max-links="8">`
+ * `<beacon-broadcaster name="launch" signal="wss://…" source="camera" quality="720p" ladder profile="live" max-links="8" token="v4.public.…">`
  *
  * The person chooses camera, screen or test picture, microphone and quality, sees what is sent, and goes live. Without `name`
  * they are asked for one. Events: `statechange`, `stats`, `peerevent`, with the value in `detail`. Parts: `stage`, `video`,
  * `panel`.
  */
 export class BeaconBroadcaster extends HTMLElement {
+  /** Who it is, and leave to join, of the next broadcast: what is set goes before the attributes of these names. */
+  identity: Own | undefined;
+  token: Token | undefined;
   /** The running broadcast, or the last one; null before the first. */
   readonly broadcast: Broadcast | null;
   readonly video: HTMLVideoElement;

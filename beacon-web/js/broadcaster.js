@@ -1,8 +1,9 @@
 // <beacon-broadcaster name="launch" signal="wss://…" source="camera|screen|pattern" quality="720p" ladder profile="live"
-//                     heading="Night launch" category="Space" tags="rocket, live">
+//                     heading="Night launch" category="Space" tags="rocket, live" identity="kept|new" token="v4.public.…">
 import { Capture, broadcast } from './broadcast.js';
 import { VIDEO } from './codec.js';
 import { VIEW, style } from './broadcaster-view.js';
+import { Member } from './member.js';
 
 /** Quality that a person chose, kept by the browser. */
 const QUALITY = 'beacon-quality';
@@ -11,7 +12,7 @@ const TICK_MS = 1000;
 /** @typedef {import('./broadcast.js').SourceName} SourceName */
 /** @typedef {import('./broadcast.js').Quality} Quality */
 
-export class BeaconBroadcaster extends HTMLElement {
+export class BeaconBroadcaster extends Member {
   static observedAttributes = ['name', 'quality'];
 
   #root = this.attachShadow({ mode: 'open' });
@@ -34,6 +35,7 @@ export class BeaconBroadcaster extends HTMLElement {
   }
 
   connectedCallback() {
+    super.connectedCallback();
     this.#at('quality').value = this.#quality;
     this.#timer = setInterval(() => this.#show(), TICK_MS);
     this.#show();
@@ -80,8 +82,9 @@ export class BeaconBroadcaster extends HTMLElement {
     if (!this.#capture.source || this.#live) return;
     const signal = this.getAttribute('signal') || undefined, profile = this.getAttribute('profile') || undefined;
     const maxLinks = Number(this.getAttribute('max-links')) || undefined;
+    const { identity, token } = this;
     this.#trouble = null;
-    this.#broadcast = broadcast({ name, signal, profile, maxLinks, ...this.#words(), quality: this.#at('quality').value, ladder: this.hasAttribute('ladder'), capture: this.#capture });
+    this.#broadcast = broadcast({ name, signal, profile, maxLinks, identity, token, ...this.#words(), quality: this.#at('quality').value, ladder: this.hasAttribute('ladder'), capture: this.#capture });
     this.#broadcast.on('change', () => this.#show());
     this.#broadcast.on('state', state => this.#tell('statechange', state));
     this.#broadcast.on('stats', stats => this.#tell('stats', stats));

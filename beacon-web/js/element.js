@@ -1,6 +1,7 @@
 // <beacon-player src="name or ticket" signal="wss://…" muted autoplay controls consent
-//                profile="live|low-latency" latency="2" upload="auto|off|KBIT">
+//                profile="live|low-latency" latency="2" upload="auto|off|KBIT" identity="kept|new" token="v4.public.…">
 import { watch } from './index.js';
+import { Member } from './member.js';
 import { style } from './style.js';
 import { CHOICES, VIEW, icon, radios } from './view.js';
 
@@ -20,8 +21,8 @@ const kept = {
   set(key, value) { try { localStorage.setItem(key, value); } catch { this.here.set(key, value); } },
 };
 
-export class BeaconPlayer extends HTMLElement {
-  static observedAttributes = ['src', 'signal', 'latency', 'upload', 'profile', 'muted', 'controls'];
+export class BeaconPlayer extends Member {
+  static observedAttributes = ['src', 'signal', 'latency', 'upload', 'profile', 'muted', 'controls', 'identity', 'token'];
 
   #root = this.attachShadow({ mode: 'open' });
   #video;
@@ -49,6 +50,7 @@ export class BeaconPlayer extends HTMLElement {
   }
 
   connectedCallback() {
+    super.connectedCallback();
     if (this.hasAttribute('muted')) this.#video.muted = true;
     this.#at('pip').hidden = !document.pictureInPictureEnabled;
     this.#connected = new AbortController();
@@ -68,6 +70,10 @@ export class BeaconPlayer extends HTMLElement {
     else if (name === 'muted') this.#video.muted = now !== null;
     else if (name === 'upload') this.#settle();
     else this.#renew();
+  }
+
+  renamed() {
+    if (this.isConnected) this.#renew();
   }
 
   /** The attribute `upload`: 'auto', 'off' or kbit/s. */
@@ -151,7 +157,8 @@ export class BeaconPlayer extends HTMLElement {
     const signal = this.getAttribute('signal') || undefined;
     const profile = this.#profile || this.getAttribute('profile') || undefined;
     const maxLinks = Number(this.getAttribute('max-links')) || undefined;
-    this.#watch = watch({ src, signal, latency, profile, maxLinks, video: this.#video, rendition: this.#rendition, ...this.#limits() });
+    const { identity, token } = this;
+    this.#watch = watch({ src, signal, latency, profile, maxLinks, identity, token, video: this.#video, rendition: this.#rendition, ...this.#limits() });
     this.#watch.on('change', () => this.#show());
     this.#watch.on('state', state => this.#tell('statechange', state));
     this.#watch.on('stats', stats => this.#tell('stats', stats));
@@ -244,9 +251,10 @@ export class BeaconPlayer extends HTMLElement {
     this.#listRenditions();
     const chosen = { give: this.#give, profile, rendition: String(this.#rendition) };
     for (const input of this.#inputs()) input.checked = input.value === chosen[input.name];
-    const { bytes_uploaded: sent = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
+    const { bytes_uploaded: sent = 0, bytes_acknowledged: signed = 0, bytes_from_origin: origin = 0, bytes_from_peers: peers = 0 } = this.stats ?? {};
     const now = this.#watch?.sparing && this.#give === 'auto' ? 'Nothing is passed on now: the connection is metered, or the battery low. ' : '';
-    this.#put('given', `${now}So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on. Another delay connects anew.`);
+    const earned = signed ? ` (${megabytes(signed)} of it acknowledged)` : '';
+    this.#put('given', `${now}So far ${megabytes(origin + peers)} received and ${megabytes(sent)} passed on${earned}. Another delay connects anew.`);
   }
 
   /** The pictures there are, where there is a choice. */

@@ -2,6 +2,15 @@
  * battery where the browser tells; 'off' is nothing; a number is kbit/s. */
 export type Upload = 'auto' | 'off' | number;
 
+/** Who a peer is, which is also whose account it earns on: 32 secret bytes; 'kept', a key that the browser keeps for the pages of this
+ * origin, of which no two peers have the same at once; or 'new', a key that is forgotten with the page. Where there are no locks or
+ * nothing may be stored, 'kept' is 'new'. */
+export type Own = Uint8Array | 'kept' | 'new';
+
+/** Leave to join, where the signaling server wants it; or what asks for it, once it is known for which peer: the id is 64
+ * hexadecimal digits. A token is for one peer alone. */
+export type Token = string | ((peer: string) => string | Promise<string>);
+
 export interface WatchOptions {
   /** The broadcast: its name at the signaling server, or a ticket (`beacon1…`). */
   src: string;
@@ -24,10 +33,9 @@ export interface WatchOptions {
   rendition?: 'auto' | number;
   /** False: the signaling server is told nothing of links and counters for its dashboard. */
   report?: boolean;
-  /** 32 secret bytes, to stay the same peer over reloads; a new identity unless told. */
-  identity?: Uint8Array;
-  /** Leave to join, where the signaling server wants it; for the peer of `identity` alone. */
-  token?: string;
+  /** 'kept' unless told; 'new' in the profile 'ephemeral'. */
+  identity?: Own;
+  token?: Token;
   /** STUN and TURN (over UDP) servers, as `RTCPeerConnection` takes them; none unless told, but for the TURN server that the signaling server gives leave to use. */
   iceServers?: RTCIceServer[];
 }
@@ -61,6 +69,8 @@ export interface Stats {
   bytes_from_origin: number;
   bytes_from_peers: number;
   bytes_uploaded: number;
+  /** Of those, what neighbours have signed for: by these the server's ledger pays, if it keeps one. */
+  bytes_acknowledged: number;
   segments_expected: number;
   segments_delivered: number;
   segments_missed: number;

@@ -1,4 +1,5 @@
 // Beacon for pages: a broadcast is watched, and relayed, by a few lines. index.d.ts says what there is.
+import { own } from './identity.js';
 import { LivePlayer, decodable, decodes } from './live.js';
 import { Buffers, place, playable } from './mse.js';
 import { Peer, engine, forbidden, peerId, sentence, signalOf } from './peer.js';
@@ -221,7 +222,7 @@ class Watch {
   async #start(run) {
     await null;
     if (run !== this.#run) return;
-    const { src, signal, profile, upload, video, identity, token, iceServers, latency, maxLinks } = this.#options;
+    const { src, signal, profile, upload, video, iceServers, latency, maxLinks } = this.#options;
     const { relay, play, missing } = support();
     if (video ? !play : !relay)
       return this.#refuse(`This browser has no ${missing.join(', no ')}.`, 'Use a current Chromium, Firefox or Safari.');
@@ -229,6 +230,8 @@ class Watch {
     const codecsOf = !video ? [] : live ? decodable() : playable();
     const [module, uploadBps, way, codecs] = await Promise.all([engine(), uploadLimit(upload), live?.open(), codecsOf]);
     if (run !== this.#run) return;
+    const { identity, token, free } = await own(this.#options);
+    if (run !== this.#run) return free();
     this.#reach('engine');
     const from = { ...(TICKET.test(src) ? { ticket: src } : { name: src }), report: this.#options.report };
     const buffers = Boolean(video) && !live && place === 'worker';
@@ -240,6 +243,7 @@ class Watch {
       iceServers,
       take: data => run === this.#run && this.#take(data),
       failed: cause => this.#fail(cause, run),
+      gone: free,
     }, way?.transfer);
     this.#sparing = upload === 'auto' && uploadBps === 0;
     // It was changed meanwhile.

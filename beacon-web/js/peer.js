@@ -7,6 +7,8 @@ const GOODBYE_MS = 500;
 
 /** @type {Promise<WebAssembly.Module> | undefined} */
 let compiled;
+/** Peers that are leaving. @type {Set<Promise<void>>} */
+const leaving = new Set();
 
 /** What the player needs of a page's policy, by what a policy that lacks it is heard to forbid. */
 const NEEDS = {
@@ -44,26 +46,35 @@ export async function peerId(identity) {
   return idOf(identity);
 }
 
+/** Kept when the peers of this page that have been ended are gone. */
+export async function goodbyes() {
+  await Promise.all(leaving);
+}
+
 /** A worker with its Connector, from the first message to the goodbye. */
 export class Peer {
   #worker;
   #connector;
   #asking;
+  #gone;
 
   /**
    * @param {WebAssembly.Module} module
    * @param {object} message                 the first one: 'watch' or 'publish', see worker.js
-   * @param {{iceServers?: RTCIceServer[], take: (data: any) => void, failed: (cause: string) => void}} page
+   * @param {{iceServers?: RTCIceServer[], take: (data: any) => void, failed: (cause: string) => void, gone?: () => void}} page
+   *   `gone` is called when it is no more
    * @param {any[]} transfer                 of the first message
    */
-  constructor(module, message, { iceServers, take, failed }, transfer = []) {
+  constructor(module, message, { iceServers, take, failed, gone = () => {} }, transfer = []) {
     const { port1: port, port2 } = new MessageChannel();
     const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
     this.#worker = worker;
+    this.#gone = gone;
     try {
       this.#connector = new Connector(port2, iceServers);
     } catch (error) {
       worker.terminate();
+      gone();
       throw error;
     }
     worker.onmessage = ({ data }) => take(data);
@@ -84,22 +95,32 @@ export class Peer {
 
   /** Ends it, with a goodbye; nothing more is heard of it. */
   end() {
-    const worker = this.#worker;
     this.rest();
-    const gone = () => {
-      worker.terminate();
-      this.#connector.close();
-    };
-    const late = setTimeout(gone, GOODBYE_MS);
-    worker.onmessage = ({ data }) => {
-      if (!data.messages?.some(message => message.type === 'end')) return;
-      clearTimeout(late);
-      worker.onmessage = null;
-      // Goodbyes are on their way over channels that this page may keep.
-      setTimeout(gone, GOODBYE_MS / 10);
-    };
-    worker.onerror = null;
-    worker.postMessage({ type: 'stop' });
+    const goodbye = this.#leave().then(() => { leaving.delete(goodbye); });
+    leaving.add(goodbye);
+  }
+
+  /** Kept when it is gone. @returns {Promise<void>} */
+  #leave() {
+    const worker = this.#worker;
+    return new Promise(resolve => {
+      const gone = () => {
+        worker.terminate();
+        this.#connector.close();
+        this.#gone();
+        resolve();
+      };
+      const late = setTimeout(gone, GOODBYE_MS);
+      worker.onmessage = ({ data }) => {
+        if (!data.messages?.some(message => message.type === 'end')) return;
+        clearTimeout(late);
+        worker.onmessage = null;
+        // Goodbyes are on their way over channels that this page may keep.
+        setTimeout(gone, GOODBYE_MS / 10);
+      };
+      worker.onerror = null;
+      worker.postMessage({ type: 'stop' });
+    });
   }
 }
 

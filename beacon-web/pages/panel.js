@@ -117,6 +117,8 @@ function facts(stats, watch) {
     ['Latency to here, median', stats.segments_delivered ? duration(stats.latency_ms.p50) : '–'],
     ['Picture behind that', behind === null ? '–' : duration(behind * 1000)],
     ['Start took', stats.startup_ms ? duration(stats.startup_ms) : '–'],
+    // What a ledger pays by: '–' where none is kept.
+    ['Acknowledged by others', stats.bytes_acknowledged ? size(stats.bytes_acknowledged) : '–'],
     ['Stalls', String(watch?.stalls ?? 0)],
     ['Segments missed', stats.segments_missed ? `${stats.segments_missed} of ${stats.segments_expected}` : '0'],
   ];

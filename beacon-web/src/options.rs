@@ -182,9 +182,8 @@ pub(crate) fn ice_servers(list: &JsValue) -> Result<Vec<IceServer>, JsError> {
     Ok(servers)
 }
 
-fn config(profile: Option<&str>) -> Result<Config, JsError> {
-    let profile: Profile = profile.map_or(Ok(Profile::Live), str::parse)?;
-    Ok(profile.config())
+fn profile(name: Option<&str>) -> Result<Profile, JsError> {
+    Ok(name.map_or(Ok(Profile::Live), str::parse)?)
 }
 
 impl WatchOptions {
@@ -196,8 +195,12 @@ impl WatchOptions {
         signal.map(String::as_str).ok_or_else(|| JsError::new("signal: expected wss://HOST"))
     }
 
+    pub(crate) fn profile(&self) -> Result<Profile, JsError> {
+        profile(self.profile.as_deref())
+    }
+
     pub(crate) fn config(&self) -> Result<Config, JsError> {
-        let mut config = config(self.profile.as_deref())?;
+        let mut config = self.profile()?.config();
         config.upload_bps = self.upload_bps;
         if let Some(links) = self.links {
             config.links_target = links;
@@ -212,8 +215,12 @@ impl WatchOptions {
 }
 
 impl PublishOptions {
+    pub(crate) fn profile(&self) -> Result<Profile, JsError> {
+        profile(self.profile.as_deref())
+    }
+
     pub(crate) fn config(&self) -> Result<Config, JsError> {
-        let mut config = config(self.profile.as_deref())?;
+        let mut config = self.profile()?.config();
         config.upload_bps = self.upload_bps;
         if let Some(links) = self.max_links {
             config.links_max = links;

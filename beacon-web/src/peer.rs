@@ -5,10 +5,11 @@ use crate::options::{self, PublishOptions, WatchOptions};
 use crate::out::{Message, Out};
 use crate::screen::{self, Screen};
 use beacon_codec_raptorq::RaptorQ;
+use beacon_ledger::{CreditConfig, CreditLedger};
 use beacon_sdk::media::Unplayable;
 use beacon_sdk::plugin::RendezvousError;
 use beacon_sdk::{
-    Beacon, Config, DriveError, Event, Identity, Lister, Snapshot, Stopper, Ticket, Tuner, Watch,
+    Beacon, DriveError, Event, Identity, Lister, Profile, Snapshot, Stopper, Ticket, Tuner, Watch,
 };
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use core::future::Future;
@@ -42,10 +43,12 @@ struct Shown<'a> {
     links: &'a [beacon_sdk::LinkStats],
 }
 
+/// A peer of this profile. Where the signaling server keeps a ledger, it signs for what it receives and earns by what it
+/// carries; an ephemeral one leaves no trace of that kind.
 fn beacon(
     identity: Identity,
     (signal, token): (&str, Option<&str>),
-    config: Config,
+    profile: Profile,
     port: MessagePort,
 ) -> Result<Beacon, JsError> {
     let webrtc = WebRtcConfig { links_max: 300, ..WebRtcConfig::default() };
@@ -55,7 +58,9 @@ fn beacon(
         Some(token) => rendezvous.token(token.parse()?),
         None => rendezvous,
     };
-    Ok(Beacon::new(identity, transport, rendezvous).config(config).code(RaptorQ::new()))
+    let ledger = CreditLedger::new(identity.clone(), CreditConfig::new(None, rendezvous.session()));
+    let beacon = Beacon::new(identity, transport, rendezvous).code(RaptorQ::new());
+    Ok(if profile == Profile::Ephemeral { beacon } else { beacon.ledger(ledger) })
 }
 
 #[wasm_bindgen]
@@ -68,8 +73,8 @@ impl WebPeer {
         let ticket = read.ticket.as_deref().map(str::parse::<Ticket>).transpose()?;
         let signal = read.signal(ticket.as_ref())?;
         let way = (signal, read.token.as_deref());
-        let beacon = beacon(options::identity(&options)?, way, config, port)?;
-        let beacon = beacon.report(read.report);
+        let beacon = beacon(options::identity(&options)?, way, read.profile()?, port)?;
+        let beacon = beacon.config(config).report(read.report);
         let screen = Screen::new(out.clone(), read.mode);
         let (watch, driver) = match &ticket {
             Some(ticket) => beacon.watch_ticket(ticket, screen)?,
@@ -89,8 +94,8 @@ impl WebPeer {
         let tracks = js_sys::Reflect::get(&options, &"tracks".into()).unwrap_or_default();
         let (writer, feed) = feed(options::tracks(&tracks)?);
         let way = (&*read.signal, read.token.as_deref());
-        let beacon = beacon(options::identity(&options)?, way, config, port)?;
-        let beacon = beacon.report(read.report);
+        let beacon = beacon(options::identity(&options)?, way, read.profile()?, port)?;
+        let beacon = beacon.config(config).report(read.report);
         let listing = options::listing(&options)?;
         let (mut broadcast, driver) = beacon.publish(&read.name, feed, None)?;
         broadcast.list(listing);

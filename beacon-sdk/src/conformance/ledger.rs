@@ -1,4 +1,4 @@
-//! The suite of [`Ledger`]: clauses L01–L06.
+//! The suite of [`Ledger`]: clauses L01–L07.
 
 use crate::id::PeerId;
 use crate::identity::Identity;
@@ -11,14 +11,15 @@ use core::time::Duration;
 /// Receipts that one ledger may have due at once, as far as this suite waits for an end.
 const RECEIPTS_MAX: usize = 10_000;
 
-/// One `#[test]` per clause L01–L06 for the ledgers that the constructor `$make` returns for the
+/// One `#[test]` per clause L01–L07 for the ledgers that the constructor `$make` returns for the
 /// [`Identity`] of their owner: `ledger_conformance!(|_| MyLedger::default())`.
 #[macro_export]
 macro_rules! ledger_conformance {
     ($make:expr) => {
         $crate::__pure_conformance_tests!($make, ledger,
             l01_standing_follows_from_calls l02_a_receipt_counts_once l03_balances_never_wrap
-            l04_deterministic l05_any_bytes_are_taken l06_claims_were_accepted);
+            l04_deterministic l05_any_bytes_are_taken l06_claims_were_accepted
+            l07_nothing_waits_after_the_end);
     };
 }
 
@@ -90,6 +91,8 @@ pub fn l01_standing_follows_from_calls<L: Ledger>(make: impl Fn(&Identity) -> L)
 pub fn l02_a_receipt_counts_once<L: Ledger>(make: impl Fn(&Identity) -> L) {
     let (mut reader, mut uploader) = (make(&owner(1)), make(&owner(2)));
     let (down, up) = (id(1), id(2));
+    let counted = |ledger: &L| (ledger.standing(down), ledger.acknowledged());
+    assert_eq!(uploader.acknowledged(), 0, "L02: bytes are acknowledged without a receipt");
     for second in 0..600 {
         let bytes = 100_000;
         reader.record(at(second), Transfer { peer: up, sent: 0, received: bytes });
@@ -104,19 +107,20 @@ pub fn l02_a_receipt_counts_once<L: Ledger>(make: impl Fn(&Identity) -> L) {
     given.push(Bytes::from_static(b"a receipt of nothing"));
     given.push(Bytes::new());
     for receipt in given {
-        let before = uploader.standing(down);
+        let before = counted(&uploader);
         let mut bent = receipt.to_vec();
         if let Some(last) = bent.last_mut() {
             *last ^= 1;
             let refused = uploader.accept_receipt(now, down, &bent).is_err();
             assert!(refused, "L02: a receipt with a flipped bit is accepted");
         }
-        assert_eq!(uploader.standing(down), before, "L02: a refused receipt counts");
+        assert_eq!(counted(&uploader), before, "L02: a refused receipt counts");
         let accepted = uploader.accept_receipt(now, down, &receipt).is_ok();
-        let once = uploader.standing(down);
+        let once = counted(&uploader);
         assert!(accepted || once == before, "L02: a refused receipt counts");
+        assert!(once.1 >= before.1, "L02: a receipt takes back what was acknowledged");
         let _ = uploader.accept_receipt(now + Duration::from_secs(1), down, &receipt);
-        assert_eq!(uploader.standing(down), once, "L02: a receipt counts twice");
+        assert_eq!(counted(&uploader), once, "L02: a receipt counts twice");
     }
 }
 
@@ -161,6 +165,7 @@ pub fn l05_any_bytes_are_taken<L: Ledger>(make: impl Fn(&Identity) -> L) {
         assert!(refused, "L05: noise is taken for a receipt");
     }
     assert_eq!(standings(&ledger), before, "L05: noise changes a standing");
+    assert_eq!(ledger.acknowledged(), 0, "L05: noise acknowledges bytes");
     assert_eq!(receipts("L05", &mut ledger, at(1000)), [], "L05: noise makes a receipt due");
     assert_eq!(ledger.poll_claim(), None, "L05: noise is claimed");
 }
@@ -184,4 +189,22 @@ pub fn l06_claims_were_accepted<L: Ledger>(make: impl Fn(&Identity) -> L) {
         assert!(!claims.contains(&claim), "L06: a claim is made twice");
         claims.push(claim);
     }
+}
+
+/// Once this peer leaves, all that it will ever sign for what it has is due at once.
+pub fn l07_nothing_waits_after_the_end<L: Ledger>(make: impl Fn(&Identity) -> L) {
+    let mut ledger = make(&owner(1));
+    for peer in [10, 11] {
+        ledger.record(at(1), Transfer { peer: id(peer), sent: 0, received: 1 });
+    }
+    ledger.finish();
+    receipts("L07", &mut ledger, at(1));
+    assert_eq!(receipts("L07", &mut ledger, at(3600)), [], "L07: a receipt waits for a later time");
+    ledger.record(at(3600), Transfer { peer: id(10), sent: 0, received: 1 });
+    receipts("L07", &mut ledger, at(3600));
+    assert_eq!(
+        receipts("L07", &mut ledger, at(7200)),
+        [],
+        "L07: a late byte waits for a later time"
+    );
 }

@@ -391,6 +391,8 @@ impl Engine {
             Playout::End => {
                 // What the mesh was like; neighbours now leave one after the other.
                 self.at_end = Some(self.stats());
+                // The parents stay for a moment, to show what they are given.
+                self.parts.ledger.finish();
                 self.event(Event::Ended);
             }
             _ => {}
@@ -425,9 +427,10 @@ impl Engine {
         self.peers.iter().all(|(_, peer)| peer.out.is_empty())
     }
 
-    /// Says goodbye to every neighbour. Drain the outputs afterwards.
+    /// Signs for what has been received, and says goodbye to every neighbour. Drain the outputs afterwards.
     pub fn leave(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.sign_off();
         let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.send(key, &Message::Farewell { reason: FarewellReason::Done, peers: Vec::new() });

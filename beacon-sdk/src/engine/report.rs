@@ -82,6 +82,7 @@ impl Engine {
             children: self.feeds.children.total() as u64,
             score: self.own_score(),
             credits: owed.saturating_neg(),
+            bytes_acknowledged: ledger.acknowledged(),
             role: self.own_role(),
             supply_percent: self.scarcity.percent(),
             ..self.stats.clone()

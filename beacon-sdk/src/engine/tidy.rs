@@ -17,6 +17,8 @@ const TAIL_INTERVAL: Duration = Duration::from_millis(250);
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Receipts sent per round at most.
 const RECEIPTS_MAX: usize = 64;
+/// And with the goodbyes: to every parent of the last moments, in a peer with more links than any profile has.
+const RECEIPTS_LAST_MAX: usize = 1024;
 /// Receipts shown to the rendezvous per round at most: the newest of each child.
 const CLAIMS_MAX: usize = 64;
 
@@ -57,16 +59,7 @@ impl Engine {
         self.store.expire(self.config.window);
         self.sweep_quarantine();
         self.renew_subscriptions();
-        for _ in 0..RECEIPTS_MAX {
-            let Some((to, receipt)) = self.parts.ledger.poll_receipt(self.now) else { break };
-            if let Some(key) = self.peers.key(&to) {
-                self.send(key, &Message::Receipt(receipt));
-            }
-        }
-        for _ in 0..CLAIMS_MAX {
-            let Some(claim) = self.parts.ledger.poll_claim() else { break };
-            self.output(Output::Claim(claim));
-        }
+        self.exchange_receipts(RECEIPTS_MAX);
         if self.timers.report <= self.now {
             self.timers.report = self.now + REPORT_INTERVAL;
             self.report();
@@ -77,6 +70,26 @@ impl Engine {
         if !self.player.aligned() {
             self.timers.tail = self.timers.tail.min(self.now + TAIL_INTERVAL);
         }
+    }
+
+    /// Signs for what was received, and shows the rendezvous what others have signed for.
+    fn exchange_receipts(&mut self, receipts_max: usize) {
+        for _ in 0..receipts_max {
+            let Some((to, receipt)) = self.parts.ledger.poll_receipt(self.now) else { break };
+            if let Some(key) = self.peers.key(&to) {
+                self.send(key, &Message::Receipt(receipt));
+            }
+        }
+        for _ in 0..CLAIMS_MAX {
+            let Some(claim) = self.parts.ledger.poll_claim() else { break };
+            self.output(Output::Claim(claim));
+        }
+    }
+
+    /// The last word to the ledgers of others: it goes before the goodbyes, on the lane that keeps the order.
+    pub(super) fn sign_off(&mut self) {
+        self.parts.ledger.finish();
+        self.exchange_receipts(RECEIPTS_LAST_MAX);
     }
 
     fn tidy_interval(&self) -> Duration {

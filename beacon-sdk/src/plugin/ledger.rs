@@ -42,12 +42,13 @@ pub struct ReceiptError(pub &'static str);
 ///
 /// # Contract
 /// - **L01** `standing` follows from the transfers and receipts given, and nothing else.
-/// - **L02** A receipt accepted twice counts once.
+/// - **L02** A receipt accepted twice counts once, for the standing and for what is acknowledged.
 /// - **L03** Balances saturate; they never wrap.
 /// - **L04** Deterministic: same calls, same standings.
 /// - **L05** Any bytes may be given as edge or receipt: what is none is an error and changes no
-///   standing, makes no receipt due and no claim.
+///   standing, acknowledges nothing, makes no receipt due and no claim.
 /// - **L06** What is claimed was accepted: without receipts there are no claims, and each claim is made once.
+/// - **L07** After `finish` no receipt waits for more bytes or a later time.
 pub trait Ledger: MaybeSend + Debug + 'static {
     /// Takes note of bytes that changed hands.
     fn record(&mut self, now: Instant, transfer: Transfer);
@@ -74,6 +75,10 @@ pub trait Ledger: MaybeSend + Debug + 'static {
     /// engine asks after every batch of transfers until `None`.
     fn poll_receipt(&mut self, now: Instant) -> Option<(PeerId, Bytes)>;
 
+    /// This peer leaves, or nothing more is to come: what it has verified and not signed for is due now, however
+    /// little, and so is what it still verifies. A ledger that signs nothing does nothing.
+    fn finish(&mut self) {}
+
     /// Takes a receipt that a peer sent.
     ///
     /// # Errors
@@ -90,6 +95,11 @@ pub trait Ledger: MaybeSend + Debug + 'static {
     /// edge. A ledger that claims nothing has none.
     fn poll_claim(&mut self) -> Option<Bytes> {
         None
+    }
+
+    /// Payload bytes that neighbours have signed for in all. A ledger that takes no receipts has none.
+    fn acknowledged(&self) -> u64 {
+        0
     }
 }
 
@@ -109,6 +119,9 @@ impl<T: Ledger + ?Sized> Ledger for Box<T> {
     fn poll_receipt(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
         (**self).poll_receipt(now)
     }
+    fn finish(&mut self) {
+        (**self).finish();
+    }
     fn accept_receipt(
         &mut self,
         now: Instant,
@@ -119,5 +132,8 @@ impl<T: Ledger + ?Sized> Ledger for Box<T> {
     }
     fn poll_claim(&mut self) -> Option<Bytes> {
         (**self).poll_claim()
+    }
+    fn acknowledged(&self) -> u64 {
+        (**self).acknowledged()
     }
 }

@@ -184,6 +184,8 @@ enum LedgerLie {
     TakesNoise,
     ClaimsUnseen,
     ClaimsTwice,
+    AcknowledgesMore,
+    WaitsForTheMorrow,
 }
 
 /// An open ledger with receipts that are the owner's key and one credit for their first showing.
@@ -196,6 +198,8 @@ struct BadLedger {
     accepted: BTreeSet<PeerId>,
     claims: Vec<Bytes>,
     sum: i32,
+    /// Times that anything was shown as a receipt.
+    shown: u64,
 }
 
 fn bad_ledger(lie: LedgerLie) -> impl Fn(&Identity) -> BadLedger {
@@ -207,6 +211,7 @@ fn bad_ledger(lie: LedgerLie) -> impl Fn(&Identity) -> BadLedger {
         accepted: BTreeSet::new(),
         claims: Vec::new(),
         sum: 0,
+        shown: 0,
     }
 }
 
@@ -238,7 +243,10 @@ impl Ledger for BadLedger {
         }
     }
 
-    fn poll_receipt(&mut self, _now: Instant) -> Option<(PeerId, Bytes)> {
+    fn poll_receipt(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
+        if self.lie == LedgerLie::WaitsForTheMorrow && now < Instant::from_micros(60_000_000) {
+            return None;
+        }
         let receipt = Bytes::copy_from_slice(self.owner.as_bytes());
         if self.lie == LedgerLie::EndlessReceipts {
             return Some((self.owner, receipt));
@@ -252,6 +260,7 @@ impl Ledger for BadLedger {
         from: PeerId,
         receipt: &[u8],
     ) -> Result<(), ReceiptError> {
+        self.shown += 1;
         let known = receipt == from.as_bytes();
         if !known && self.lie != LedgerLie::AnyReceipt {
             return Err(ReceiptError("not a receipt"));
@@ -270,6 +279,13 @@ impl Ledger for BadLedger {
             _ => self.claims.pop(),
         }
     }
+
+    fn acknowledged(&self) -> u64 {
+        match self.lie {
+            LedgerLie::AcknowledgesMore => self.shown,
+            _ => self.accepted.len() as u64,
+        }
+    }
 }
 
 #[test]
@@ -280,6 +296,7 @@ fn ledgers() {
     ledger::l04_deterministic(bad_ledger(None));
     ledger::l05_any_bytes_are_taken(bad_ledger(None));
     ledger::l06_claims_were_accepted(bad_ledger(None));
+    ledger::l07_nothing_waits_after_the_end(bad_ledger(None));
     caught("L01", || ledger::l01_standing_follows_from_calls(bad_ledger(SharesBalances)));
     caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(AnyReceipt)));
     caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(CountsTwice)));
@@ -290,6 +307,8 @@ fn ledgers() {
     caught("L05", || ledger::l05_any_bytes_are_taken(bad_ledger(AnyReceipt)));
     caught("L06", || ledger::l06_claims_were_accepted(bad_ledger(ClaimsUnseen)));
     caught("L06", || ledger::l06_claims_were_accepted(bad_ledger(ClaimsTwice)));
+    caught("L02", || ledger::l02_a_receipt_counts_once(bad_ledger(AcknowledgesMore)));
+    caught("L07", || ledger::l07_nothing_waits_after_the_end(bad_ledger(WaitsForTheMorrow)));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,8 +2,9 @@
 // Pages of a signaling server, led by hand: each line of the input is one order as JSON, `{"do": …, "page": …}`, and is answered by
 // one line. Pages go by names; each has a context, and so a process, of its own.
 //   watch {path}     opens it and comes back at once; `look` tells how it does
-//   hear {name}      joins a broadcast without a player and keeps a checksum of each object
+//   hear {name, links}  joins a broadcast without a player and keeps a checksum of each object
 //   look             what the page is at
+//   stop             one that hears leaves the broadcast, and its counters stay
 //   reload           as a person does
 //   leave            goes to another page
 //   crash            its process ends, without a word to anybody
@@ -22,7 +23,7 @@ const listen = page => page.addInitScript(() => {
 });
 
 // In a page: a peer that plays nothing and remembers all.
-async function join(name) {
+async function join({ name, links: maxLinks }) {
   const { Peer, engine, signalOf } = await import('/peer.js');
   const heard = { told: [], objects: [], gaps: 0, stats: null, state: '' };
   /** FNV-1a; one byte that differs always shows. */
@@ -35,7 +36,7 @@ async function join(name) {
   };
   window.heard = heard;
   // Held, so that it is not collected.
-  window.peer = new Peer(await engine(), { type: 'watch', options: { name, mode: 'objects', signal: signalOf(location) } }, {
+  window.peer = new Peer(await engine(), { type: 'watch', options: { name, maxLinks, mode: 'objects', signal: signalOf(location) } }, {
     take: data => {
       if (data.type === 'stats') heard.stats = data.stats ?? null;
       data.messages?.forEach(take);
@@ -64,10 +65,11 @@ function look() {
 
 const deeds = {
   watch: async ({ page, path }) => { pages.set(page, await open(path, listen)); },
-  hear: async ({ page, name }) => {
+  hear: async ({ page, ...order }) => {
     pages.set(page, await open('/'));
-    await pages.get(page).evaluate(join, name);
+    await pages.get(page).evaluate(join, order);
   },
+  stop: ({ page }) => pages.get(page).evaluate(() => window.peer.post({ type: 'stop' })),
   look: ({ page }) => pages.get(page).evaluate(look),
   reload: async ({ page }) => { await pages.get(page).reload(); },
   leave: async ({ page }) => { await pages.get(page).goto('about:blank'); },

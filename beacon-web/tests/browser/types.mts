@@ -11,10 +11,15 @@ const video = document.createElement('video');
 if (support().play) {
   const live = watch({ src: 'launch', signal: 'wss://live.example.org', video, upload: 500 });
   const off = live.on('state', ({ name, headline, reason, cure }: State) => console.log(name, headline, reason, cure));
-  live.on('stats', stats => console.log(stats.bytes_from_peers, stats.links[0]?.rtt_us));
+  live.on('stats', stats => console.log(stats.bytes_from_peers, stats.bytes_acknowledged, stats.links[0]?.rtt_us));
   off();
   live.close();
 }
+
+const token = async (peer: string) => (await fetch(`/token?peer=${peer}`)).text();
+watch({ src: 'launch', token, identity: 'new' });
+// @ts-expect-error A key is bytes.
+watch({ src: 'launch', identity: 'a secret' });
 
 const show = broadcast({ name: 'launch', source: 'pattern', microphone: true, preview: video, ladder: true });
 show.on('state', (state: BroadcastState) => console.log(state.remark));
@@ -27,8 +32,11 @@ capture.choose('camera', 720).then(() => broadcast({ name: 'again', capture }));
 const player: BeaconPlayer = document.createElement('beacon-player');
 player.addEventListener('statechange', ({ detail }) => detail satisfies State);
 player.addEventListener('click', event => event.clientX);
+player.token = token;
+player.identity = new Uint8Array(32);
 const broadcaster: BeaconBroadcaster = document.createElement('beacon-broadcaster');
 broadcaster.addEventListener('statechange', ({ detail }) => detail satisfies BroadcastState);
+broadcaster.token = 'v4.public.…';
 // @ts-expect-error A player does not go live.
 player.start();
 // @ts-expect-error There is no such quality.

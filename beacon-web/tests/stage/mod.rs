@@ -4,7 +4,7 @@ use beacon_signal::{Config, Server};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -67,6 +67,15 @@ impl Stage {
     /// Another one in its place, that is asked for something else.
     pub(crate) fn restart_signaling_with(&mut self, change: impl Fn(&mut Config)) {
         self.server = Some(serve(&self.host, change).0);
+    }
+
+    /// The body of what the server answers.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     /// Starts a script of `tests/browser` with the address of the server and these arguments.

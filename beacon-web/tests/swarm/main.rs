@@ -8,6 +8,8 @@ mod going;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../examples/tests/swarm/hostile.rs"]
 mod hostile;
+mod identity;
+mod ledger;
 mod native;
 mod pages;
 mod slow;
@@ -82,7 +84,7 @@ fn pages_ban_a_forger_and_play_and_pass_on_what_is_true() {
     let pages = Pages::of(&stage);
     pages.watch("player", 24);
     pages.plays("player");
-    pages.hear("hearer");
+    pages.hear("hearer", 24);
     let viewer = Viewer::leaf(&stage, 24);
     let enough = |look: &Look| look.stats().segments_delivered > A_WHILE;
     pages.until("hearer", "it gets the broadcast", enough);

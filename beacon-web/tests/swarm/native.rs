@@ -1,9 +1,10 @@
 //! Native peers of this process: an origin that keeps what it sends, and viewers that keep what they get.
 
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 use async_trait::async_trait;
 use beacon_codec_lite::{TestPattern, TestPatternOptions};
 use beacon_codec_raptorq::RaptorQ;
+use beacon_ledger::{CreditConfig, CreditLedger};
 use beacon_sdk::media::{Object, Playout};
 use beacon_sdk::plugin::{CloseReason, SinkError};
 use beacon_sdk::{
@@ -12,6 +13,7 @@ use beacon_sdk::{
 use beacon_transport_webrtc::{SignalClient, WebRtc, WebRtcConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 
 /// Segments as they were played.
@@ -62,7 +64,8 @@ fn beacon(stage: &Stage, config: Config) -> (Beacon, PeerId) {
     let own = identity.public();
     let transport = WebRtc::new(own, WebRtcConfig::loopback()).unwrap();
     let rendezvous = SignalClient::new(&format!("ws://{}", stage.host), &identity).unwrap();
-    let beacon = Beacon::new(identity, transport, rendezvous);
+    let ledger = CreditLedger::new(identity.clone(), CreditConfig::new(None, rendezvous.session()));
+    let beacon = Beacon::new(identity, transport, rendezvous).ledger(ledger);
     (beacon.config(config).code(RaptorQ::new()), own)
 }
 
@@ -134,5 +137,18 @@ impl Viewer {
 
     pub(crate) fn stats(&self) -> Stats {
         self.watch.snapshot().stats
+    }
+
+    /// Leaves in order; its last counters.
+    pub(crate) fn leave(&self) -> Snapshot {
+        self.watch.stop();
+        let snapshots = self.watch.snapshots();
+        let until = Instant::now() + PATIENCE;
+        // There are no more of them when the driver has ended.
+        while snapshots.has_changed().is_ok() {
+            assert!(Instant::now() < until, "it does not leave");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.watch.snapshot()
     }
 }

@@ -69,15 +69,15 @@ impl Pages {
         self.order(&json!({"do": "watch", "page": page, "path": path}))
     }
 
-    /// What `browser/remote.mjs` knows to do with a page: `reload`, `leave`, `crash`, `shut`.
+    /// What `browser/remote.mjs` knows to do with a page: `stop`, `reload`, `leave`, `crash`, `shut`.
     pub(crate) fn make(&self, page: &str, deed: &str) {
         println!("{page}: {deed}");
         self.order(&json!({"do": deed, "page": page}))
     }
 
-    /// A page without a player that keeps a checksum of each object.
-    pub(crate) fn hear(&self, page: &str) {
-        self.order(&json!({"do": "hear", "page": page, "name": "test"}))
+    /// A page without a player that keeps a checksum of each object, and so many links at most.
+    pub(crate) fn hear(&self, page: &str, links: u16) {
+        self.order(&json!({"do": "hear", "page": page, "name": "test", "links": links}))
     }
 
     pub(crate) fn look(&self, page: &str) -> Look {
