@@ -170,7 +170,7 @@ fn who_is_sent_away_has_no_link_until_it_is_named_again() {
     assert!(!closed(&mut origin));
     origin.input(Input::Banned(peer));
     assert!(closed(&mut origin) && origin.engine.neighbours().is_empty());
-    origin.input(Input::Connected(link.clone()));
+    origin.input(Input::Connected(link));
     assert!(closed(&mut origin), "it comes by itself");
     let hint = PeerHint { peer, score: 50, role: Role::Leaf, depth: 1, slots: 1 };
     origin.input(Input::Discovered(vec![hint]));

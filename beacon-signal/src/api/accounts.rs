@@ -116,19 +116,34 @@ impl Reader {
     }
 }
 
-/// The accounts that are named, if whoever asks may see them; or the refusal.
+/// Why accounts are not shown.
+struct Denied(StatusCode, String);
+
+impl Denied {
+    fn response(self) -> Response {
+        let Self(status, cause) = self;
+        let mut refused = refusal(status, &cause);
+        if status == StatusCode::UNAUTHORIZED {
+            let schemes = HeaderValue::from_static("Beacon, Bearer");
+            refused.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
+        }
+        refused
+    }
+}
+
+/// The accounts that are named, if whoever asks may see them.
 fn asked(
     shared: &Shared,
     name: &str,
     head: &HeaderMap,
     lines: bool,
-) -> Result<Vec<AccountId>, Response> {
+) -> Result<Vec<AccountId>, Denied> {
     let ids = AccountId::named(name)
-        .map_err(|error| refusal(StatusCode::BAD_REQUEST, &error.to_string()))?;
+        .map_err(|error| Denied(StatusCode::BAD_REQUEST, error.to_string()))?;
     // Without a ledger whoever asks is told that.
     let Some(books) = &shared.books else { return Ok(ids) };
     let reader = Reader::of(shared, books, name, head)
-        .map_err(|cause| refusal(StatusCode::FORBIDDEN, &cause))?;
+        .map_err(|cause| Denied(StatusCode::FORBIDDEN, cause))?;
     if ids.iter().all(|id| reader.may(*id, lines)) {
         return Ok(ids);
     }
@@ -137,12 +152,9 @@ fn asked(
             let cause = "accounts are for their owner: sign the request with its key, as \
                          `beacon-signal statement --server` does; what pool:ID, issuance and forfeits have \
                          is for all to see";
-            let mut refused = refusal(StatusCode::UNAUTHORIZED, cause);
-            let schemes = HeaderValue::from_static("Beacon, Bearer");
-            refused.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
-            refused
+            Denied(StatusCode::UNAUTHORIZED, cause.into())
         }
-        _ => refusal(StatusCode::FORBIDDEN, "the account is another's"),
+        _ => Denied(StatusCode::FORBIDDEN, "the account is another's".into()),
     })
 }
 
@@ -153,7 +165,7 @@ pub(super) async fn accounts(
 ) -> Response {
     let ids = match asked(&shared, &name, &head, false) {
         Ok(ids) => ids,
-        Err(refused) => return refused,
+        Err(denied) => return denied.response(),
     };
     answer(&shared, async |_, economy| {
         let found = economy.store().accounts(&ids).await?;
@@ -190,7 +202,7 @@ pub(super) async fn statement(
     };
     let ids = match asked(&shared, &name, &head, true) {
         Ok(ids) => ids,
-        Err(refused) => return refused,
+        Err(denied) => return denied.response(),
     };
     answer(&shared, async |_, economy| {
         let mut statements = Vec::new();

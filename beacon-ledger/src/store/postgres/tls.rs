@@ -18,7 +18,7 @@ pub(super) fn read(url: &str) -> Result<(String, Option<MakeRustlsConnect>), Sto
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let ours = |pair: &&str| OURS.iter().any(|name| pair.split('=').next() == Some(name));
     let (asked, rest): (Vec<&str>, Vec<&str>) =
-        query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| ours(&pair));
+        query.split('&').filter(|pair| !pair.is_empty()).partition(ours);
     let of = |name: &str| {
         let said = asked.iter().rev().filter_map(|pair| pair.split_once('='));
         said.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).next()
