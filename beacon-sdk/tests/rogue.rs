@@ -8,8 +8,9 @@ use beacon_sdk::engine::Parts;
 use beacon_sdk::media::{Description, Manifest, Playout};
 use beacon_sdk::plugin::{MeshView, Plan, Scheduler};
 use beacon_sdk::policy::PushPull;
-use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Span, Status};
+use beacon_sdk::wire::{HAVE_COMPLETE, Have, Message, RefuseReason, Span, Status, SymbolHeader};
 use beacon_sdk::{Identity, Instant, Profile, Rng, SegmentId, TrackId};
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rogue::{Rogue, description, manifest, parts};
@@ -172,6 +173,49 @@ fn who_is_busy_has_a_queue_for_a_while() {
     assert!(asked_again.len() > requests.len(), "nobody else has it");
     rogue.advance(Duration::from_millis(40));
     assert_eq!(all().last(), Some(&Duration::ZERO));
+}
+
+/// What a parent lacked itself and passes on late is often asked of it at the same time.
+#[test]
+fn what_has_been_sent_while_it_was_asked_for_is_not_sent_again() {
+    for (profile, copies) in [(Profile::Live, 1), (Profile::LowLatency, 2)] {
+        sent_while_it_was_asked_for(profile, copies);
+    }
+}
+
+/// One that is due soon is: it may be lost, and there is no time to ask again.
+fn sent_while_it_was_asked_for(profile: Profile, expected: usize) {
+    let config = profile.config();
+    let mut rogue = Rogue::with(config.clone(), parts(&config));
+    rogue.describe(&description());
+    let offers = Status { tracks: 1, slots: 16, depth: vec![0, 0], bar: vec![0, 0] };
+    rogue.control(Message::Status(offers).encode());
+    rogue.advance(Duration::from_millis(100));
+    let child = rogue.child();
+    let (id, payload) = (manifest(0, &OBJECT).id, OBJECT.repeat(24));
+    let padded = rogue.publish_manifest(manifest(0, &payload), &payload);
+    let frames: Vec<Bytes> = (0_u16..)
+        .zip(padded.chunks(64))
+        .map(|(esi, symbol)| SymbolHeader { segment: id, esi }.frame(symbol))
+        .collect();
+    let [first, late, last] = &frames[..] else { panic!("{} symbols", frames.len()) };
+    let copies = |rogue: &Rogue| rogue.sent.iter().filter(|frame| *frame == late).count();
+    let ask = |rogue: &mut Rogue| {
+        let spans = vec![Span { base: 1, mask: 1 }];
+        rogue.say(child, Message::Request { id, spans });
+    };
+    rogue.data(first.clone());
+    rogue.data(last.clone());
+    assert!(rogue.sent.contains(last), "the child is no child");
+    ask(&mut rogue);
+    assert_eq!(copies(&rogue), 0);
+    rogue.data(late.clone());
+    assert_eq!(copies(&rogue), 1);
+    ask(&mut rogue);
+    assert_eq!(copies(&rogue), expected, "the request was on its way when the symbol came");
+    rogue.advance(Duration::from_millis(400));
+    ask(&mut rogue);
+    assert_eq!(copies(&rogue), expected + 1, "the symbol was lost");
 }
 
 /// Whoever loses its rendezvous alone is no worse a neighbour for that.

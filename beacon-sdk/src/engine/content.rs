@@ -9,6 +9,7 @@ use crate::wire::{
     HAVE_COMPLETE, HAVE_GROUP_START, Message, PAGES_MAX, SYMBOL_HEADER_LEN, SymbolHeader,
 };
 use bytes::{Bytes, BytesMut};
+use core::time::Duration;
 use std::sync::Arc;
 
 /// A symbol asked of a neighbour.
@@ -29,6 +30,9 @@ struct Lapse {
     /// it when it comes.
     denied: Instant,
 }
+
+/// How long it is known that a symbol came late: above the round trips of nearly all links.
+const LATE_KEPT: Duration = Duration::from_millis(500);
 
 /// A segment whose manifest is verified: what of it is here.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(super) struct Content {
     reached: [u16; STRIPES_MAX as usize + 1],
     /// Of few stripes.
     lapses: Vec<Lapse>,
+    /// Symbols that came later than others of their stripe, and when; of the last moments.
+    late: Vec<(u16, Instant)>,
 }
 
 /// A bit set for each of `total` symbols.
@@ -112,6 +118,7 @@ impl Content {
             stripes,
             reached: [0; STRIPES_MAX as usize + 1],
             lapses: Vec::new(),
+            late: Vec::new(),
             missing,
             mask,
             sealed,
@@ -331,6 +338,17 @@ impl Content {
     /// Whether a missing symbol is one that the parent has gone past.
     pub(super) fn skipped(&self, esi: u16) -> bool {
         esi < self.reached[usize::from(self.stripe(esi))]
+    }
+
+    /// A symbol that others of its stripe have overtaken is here now.
+    pub(super) fn came_late(&mut self, esi: u16, now: Instant) {
+        self.late.retain(|(_, at)| *at + LATE_KEPT > now);
+        self.late.push((esi, now));
+    }
+
+    /// Whether it has come since then, later than others of its stripe.
+    pub(super) fn late_since(&self, esi: u16, since: Instant) -> bool {
+        self.late.iter().any(|(late, at)| *late == esi && *at > since)
     }
 
     /// The stripe's parent lacks a symbol itself.

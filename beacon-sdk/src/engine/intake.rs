@@ -258,6 +258,11 @@ impl Engine {
             let transfer = Transfer { peer: peer_id, sent: 0, received: bytes };
             self.parts.ledger.record(self.now, transfer);
         }
+        if let Some(content) = self.store.content_mut(id)
+            && (asked || content.skipped(header.esi))
+        {
+            content.came_late(header.esi, self.now);
+        }
         self.pass_on_symbol(id, header.esi, &frame, Some(from));
     }
 
@@ -401,6 +406,7 @@ impl Engine {
             let at = usize::from(esi) * size;
             let frame = content.frame_of(esi, &recovered[at..at + size]);
             content.keep(esi, frame.clone());
+            content.came_late(esi, self.now);
             self.pass_on_symbol(id, esi, &frame, None);
         }
     }

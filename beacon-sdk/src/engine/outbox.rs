@@ -61,14 +61,23 @@ impl Outbox {
     /// Queues a symbol that was asked for before all that are pushed: it is late already. One that
     /// waits to be pushed is not sent twice.
     pub(super) fn symbol_first(&mut self, frame: Bytes, expires: Instant) {
-        let header = &frame[..SYMBOL_HEADER_LEN];
-        if let Some(at) = self.data.iter().position(|p| p.frame[..SYMBOL_HEADER_LEN] == *header) {
+        if let Some(at) = self.place(&frame) {
             self.data.remove(at);
             self.asked -= usize::from(at < self.asked);
         }
         let at = self.asked.min(self.data.len());
         self.data.insert(at, Parcel { frame, expires });
         self.asked = at + 1;
+    }
+
+    fn place(&self, frame: &Bytes) -> Option<usize> {
+        let header = &frame[..SYMBOL_HEADER_LEN];
+        self.data.iter().position(|parcel| parcel.frame[..SYMBOL_HEADER_LEN] == *header)
+    }
+
+    /// Whether a symbol waits.
+    pub(super) fn waits(&self, frame: &Bytes) -> bool {
+        self.place(frame).is_some()
     }
 
     /// Symbols waiting.

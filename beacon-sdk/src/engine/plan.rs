@@ -142,12 +142,15 @@ impl Engine {
         }
         let Some(newest) = self.store.newest_captured() else { return now_on };
         let Some(feed) = self.feeds.stripes.get(usize::from(stripe)) else { return now_on };
-        let reached = self.store.content(feed.at).map_or(newest, |at| at.manifest().captured);
-        let reached = reached.max(newest - CATCH_UP_MAX);
+        let at = self.store.content(feed.at);
+        let reached = at.map_or(newest, |at| at.manifest().captured).max(newest - CATCH_UP_MAX);
         let old = feed.parent.and_then(|parent| self.peers.get(parent));
         match old.filter(|_| reached + self.config.playout / LATE_PART >= newest) {
             Some(old) => {
-                let from = reached + rtt + old.rtt.smoothed() + HAND_OVER;
+                // It may have been on the next segment for as long as this one has been here.
+                let past =
+                    at.map_or(Duration::ZERO, |at| self.now.since(at.since)).min(CATCH_UP_MAX);
+                let from = reached + past + rtt + old.rtt.smoothed() + HAND_OVER;
                 HandOver { from, old_stays: true }
             }
             None => HandOver { from: reached + Duration::from_micros(1), old_stays: false },

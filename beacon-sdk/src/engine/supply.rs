@@ -16,6 +16,10 @@ const TAIL_PAUSE: Duration = Duration::from_millis(200);
 pub(super) const QUEUE_MAX: Duration = Duration::from_millis(100);
 const ANSWERS_MIN: usize = 32;
 
+/// What is due sooner is sent once too often rather than once too little. (A guess; so the low-latency
+/// profile, whose whole delay is less, never spares a copy: with 10 % loss it needs them.)
+const TIME_TO_ASK: Duration = Duration::from_secs(1);
+
 impl Engine {
     // ---- hearing
 
@@ -58,10 +62,11 @@ impl Engine {
     // ---- serving
 
     pub(super) fn on_request(&mut self, from: PeerKey, id: SegmentId, spans: &[Span]) {
-        let esis: Vec<u16> = spans.iter().flat_map(|span| span.esis()).collect();
+        let mut esis: Vec<u16> = spans.iter().flat_map(|span| span.esis()).collect();
         if !self.allows(from, esis.len() as u64) {
             return self.send(from, &Message::Busy { id, spans: spans.to_vec() });
         }
+        esis.retain(|esi| !self.crosses(from, id, *esi));
         self.mint(id, &esis);
         let expires = self.now + self.config.playout;
         // Answers queue with what is pushed already, and all links share one uplink; of what waits,
@@ -99,6 +104,20 @@ impl Engine {
             self.send(from, &Message::Busy { id, spans });
             rest = &rest[packed..];
         }
+    }
+
+    /// Whether a symbol that a child asks for has been sent to it while the request was on its way: this
+    /// peer lacked it as well, and passed it on when it came. It is not sent twice, if there is time to
+    /// ask again for one that is lost. (`docs/laboratory.md`, "What came twice".)
+    fn crosses(&self, child: PeerKey, id: SegmentId, esi: u16) -> bool {
+        let (Some(peer), Some(content)) = (self.peers.get(child), self.store.content(id)) else {
+            return false;
+        };
+        let (stripe, captured) = (content.stripe(esi), content.manifest().captured);
+        self.player.deadline(captured) >= self.now + TIME_TO_ASK
+            && content.late_since(esi, self.now - peer.rtt.smoothed())
+            && self.feeds.children.taking(stripe, captured).any(|key| key == child)
+            && content.symbol(esi).is_some_and(|frame| !peer.out.waits(frame))
     }
 
     /// Makes committed repair symbols that are asked for and not here, if the segment is whole:

@@ -128,6 +128,25 @@ impl Rogue {
         self.input(Input::Received { from: self.broadcast.publisher, lane: Lane::Data, frame });
     }
 
+    /// Another viewer is a neighbour too; it has the viewer as the parent of the only stripe.
+    pub fn child(&mut self) -> PeerId {
+        let (child, binding) = (Identity::from_secret([3; 32]), [9; 32]);
+        let to = Identity::from_secret([2; 32]).public();
+        let fed = Message::Feed { stripe: 0, path: vec![self.broadcast.publisher.short()] };
+        self.control(fed.encode());
+        self.input(Input::Connected(Link { peer: child.public(), binding, dialled: false }));
+        let hello = Hello::sign(&child, self.broadcast, &binding, &to);
+        self.say(child.public(), Message::Hello(hello));
+        let subscribe = Message::Subscribe { stripes: 1, tracks: 1, from: Instant::ZERO };
+        self.say(child.public(), subscribe);
+        child.public()
+    }
+
+    /// A neighbour says something.
+    pub fn say(&mut self, from: PeerId, message: Message) {
+        self.input(Input::Received { from, lane: Lane::Control, frame: message.encode() });
+    }
+
     /// Time passes; the publisher answers pings, so that it is not given up.
     pub fn advance(&mut self, span: Duration) {
         self.pass(span, |rogue| rogue.control(Message::Ping(0).encode()));
