@@ -1,4 +1,4 @@
-//! The suite of [`Store`]: clauses K01–K09, to be run against one's own.
+//! The suite of [`Store`]: clauses K01–K10, to be run against one's own.
 //!
 //! ```ignore
 //! mod mine {
@@ -13,7 +13,7 @@ use crate::book::{
 };
 use crate::id::Id;
 use crate::money::Micro;
-use crate::store::{Place, Store};
+use crate::store::{DEED_BYTES_MAX, DEEDS_MAX, Deed, Place, Store};
 use async_trait::async_trait;
 use beacon_sdk::PublicKey;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub trait Fixture: Send + Sync {
     async fn open(&self) -> Arc<dyn Store>;
 }
 
-/// One `#[test]` per clause K01–K09 for the stores of the [`Fixture`] that `$make` returns, a new one
+/// One `#[test]` per clause K01–K10 for the stores of the [`Fixture`] that `$make` returns, a new one
 /// for each test. The crate that uses it needs tokio with `rt-multi-thread`.
 #[macro_export]
 macro_rules! store_conformance {
@@ -33,7 +33,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@ $make,
             k01_whole_or_not_at_all k02_again_is_nothing k03_never_below_zero k04_books_agree
             k05_holds_end_once k06_counters_are_taken_once k07_what_was_acknowledged_stays
-            k08_lines_are_complete k09_clocks_may_go_back);
+            k08_lines_are_complete k09_clocks_may_go_back k10_deeds_stay);
     };
     (@ $make:expr, $($clause:ident)*) => {$(
         #[test]
@@ -384,4 +384,39 @@ pub async fn k09_clocks_may_go_back(fixture: &impl Fixture) {
     assert_eq!((account[0].opened_ms, account[0].changed_ms), (START_MS, tomorrow + 5), "K09");
     assert_eq!(account[1].opened_ms, 0, "K09: an account that nothing has touched");
     sound("K09", &*store).await;
+}
+
+/// Of a name and moment the first deed is kept, also by a store that is opened again; the latest that has begun holds.
+pub async fn k10_deeds_stay(fixture: &impl Fixture) {
+    let store = fixture.open().await;
+    let deed =
+        |name: u8, from_ms, text: &str| Deed { name: [name; 32], from_ms, text: text.into() };
+    for (deed, due) in [
+        (deed(1, 500, "b"), Ok(Applied::New)),
+        (deed(1, 100, "a"), Ok(Applied::New)),
+        (deed(2, 100, "other"), Ok(Applied::New)),
+        (deed(1, 500, "b"), Ok(Applied::Replayed)),
+        (deed(1, 500, "c"), Err(Refusal::Begun(500))),
+    ] {
+        assert_eq!(store.keep(deed.clone()).await, Ok(due), "K10: {deed:?}");
+    }
+    let long = store.keep(deed(1, 7, &"x".repeat(DEED_BYTES_MAX + 1))).await;
+    assert!(matches!(long, Ok(Err(Refusal::Malformed(_)))), "K10: {long:?}");
+    drop(store);
+    let store = fixture.open().await;
+    for (at_ms, due) in [(99, None), (100, Some("a")), (499, Some("a")), (u64::MAX, Some("b"))] {
+        let found = store.deed([1; 32], at_ms).await.map(|deed| deed.map(|deed| deed.text));
+        assert_eq!(found, Ok(due.map(str::to_owned)), "K10: at {at_ms}");
+    }
+    assert_eq!(store.deed([3; 32], u64::MAX).await, Ok(None), "K10");
+    let tasks = (1..DEEDS_MAX as u64).map(|after| {
+        let (store, deed) = (store.clone(), deed(2, 100 + after, "x"));
+        tokio::spawn(async move { store.keep(deed).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        assert!(matches!(task.await, Ok(Ok(Ok(Applied::New)))), "K10: there is room");
+    }
+    assert_eq!(store.keep(deed(2, 5000, "x")).await, Ok(Err(Refusal::Kept)), "K10");
+    assert_eq!(store.keep(deed(2, 101, "x")).await, Ok(Ok(Applied::Replayed)), "K10");
+    assert_eq!(store.keep(deed(3, 5000, "x")).await, Ok(Ok(Applied::New)), "K10");
 }

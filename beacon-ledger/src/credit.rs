@@ -64,7 +64,8 @@ impl CreditConfig {
 /// - **As uploader** it keeps the newest receipt per edge, to be [claimed](CreditLedger::poll_claim), and serves a
 ///   neighbour under scarcity while that is not further ahead of its receipts than the window, and what
 ///   it has given itself, allow. So it loses at most [`window_bytes`](CreditConfig::window_bytes) and a fifth per neighbour.
-/// - A neighbour that forks its receipts is served no more, and the proof is [kept](CreditLedger::forks).
+/// - A neighbour that forks its receipts is served no more; the proof is [kept](CreditLedger::forks), and claimed as
+///   receipts are: whoever issued the edge takes from the culprit what it may not spend yet.
 ///
 /// Deterministic: no clock, no randomness, whole numbers.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub struct CreditLedger {
     /// Edges with a receipt that has not been claimed.
     unclaimed: BTreeSet<Id>,
     forks: VecDeque<ForkProof>,
+    /// Those of them that have not been claimed: the first against each culprit.
+    unshown: VecDeque<ForkProof>,
     /// Bytes that neighbours have signed for.
     acknowledged: u64,
     /// Receipts wait for nothing any more.
@@ -118,6 +121,7 @@ impl CreditLedger {
             uploads: BTreeMap::new(),
             unclaimed: BTreeSet::new(),
             forks: VecDeque::new(),
+            unshown: VecDeque::new(),
             acknowledged: 0,
             finished: false,
         }
@@ -168,6 +172,19 @@ impl CreditLedger {
         Some(receipt)
     }
 
+    /// Keeps a proof; the first against each culprit is shown to the issuer too.
+    fn convict(&mut self, proof: Option<ForkProof>) {
+        let Some(proof) = proof else { return };
+        if self.forks.iter().all(|known| known.culprit() != proof.culprit()) {
+            self.unshown.truncate(FORKS_MAX - 1);
+            self.unshown.push_back(proof.clone());
+        }
+        if self.forks.len() == FORKS_MAX {
+            self.forks.pop_front();
+        }
+        self.forks.push_back(proof);
+    }
+
     /// Keeps a verified receipt of a downloader if it is newer; what it newly pays for, if so.
     fn keep(&mut self, receipt: Receipt) -> Result<Option<u64>, ReceiptError> {
         let id = receipt.edge.edge.id;
@@ -178,11 +195,7 @@ impl CreditLedger {
                 Relation::Known => return Ok(None),
                 Relation::Foreign => return Err(ReceiptError("its edge has another's name")),
                 Relation::Fork => {
-                    let held = held.clone();
-                    if self.forks.len() == FORKS_MAX {
-                        self.forks.pop_front();
-                    }
-                    self.forks.extend(ForkProof::new(held, receipt));
+                    self.convict(ForkProof::new(held.clone(), receipt));
                     return Err(ReceiptError("it contradicts an earlier one"));
                 }
             },
@@ -320,6 +333,9 @@ impl Ledger for CreditLedger {
     }
 
     fn poll_claim(&mut self) -> Option<Bytes> {
+        if let Some(proof) = self.unshown.pop_front() {
+            return Some(Bytes::from(proof.encode()));
+        }
         let id = self.unclaimed.pop_first()?;
         self.uploads.get(&id).map(|receipt| Bytes::from(receipt.encode()))
     }

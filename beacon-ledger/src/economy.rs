@@ -8,6 +8,7 @@
 //! Money is conserved: a pool that a sponsor filled pays, and, where [`Terms::viewers_pay`], the viewer
 //! before it. No receipt mints credits.
 
+mod settle;
 mod terms;
 
 pub use terms::{Caps, Prefix, Terms};
@@ -15,19 +16,21 @@ pub use terms::{Caps, Prefix, Terms};
 use crate::book::{
     AccountId, Advance, Applied, Entry, Kind, Leg, NOTE_CHARS_MAX, Reason, Refusal, Rule,
 };
+use crate::deposit::Deposit;
 use crate::id::{Id, digest};
 use crate::money::{Micro, split};
-use crate::receipt::{ForkProof, Invalid, Receipt, SignedEdge};
-use crate::store::{Store, StoreError};
+use crate::receipt::{ForkProof, Invalid, SignedEdge};
+use crate::signed::{RequestError, Signed};
+use crate::split::Split;
+use crate::store::{Deed, Store, StoreError};
 use beacon_sdk::PublicKey;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use terms::DAY_MS;
 
-/// How far another's clock may be ahead.
+/// How far another's clock may be off.
 const SKEW_MS: u64 = 90_000;
-/// Edges whose signature is remembered as good (15 MB).
-const EDGES_MAX: usize = 65_536;
+const YEAR_MS: u64 = 366 * DAY_MS;
 /// A settlement that others got in the way of is tried this often.
 const ATTEMPTS_MAX: usize = 32;
 /// Among how many a tip or revenue is split at most.
@@ -73,6 +76,9 @@ pub enum EconomyError {
     /// The receipt or proof proves nothing.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// It is not asked by whom it says.
+    #[error(transparent)]
+    Unsigned(#[from] RequestError),
     /// The receipt's edge has expired, and the time for settling it too.
     #[error("the receipt comes too late: its edge has expired")]
     Late,
@@ -98,12 +104,6 @@ pub struct Economy {
     edges: Mutex<BTreeMap<Id, SignedEdge>>,
 }
 
-/// A payment as it would be made now.
-struct Plan {
-    settlement: Settlement,
-    entry: Option<Entry>,
-}
-
 impl Economy {
     /// An economy of these terms.
     #[must_use]
@@ -121,142 +121,6 @@ impl Economy {
     #[must_use]
     pub const fn terms(&self) -> &Terms {
         &self.terms
-    }
-
-    /// Pays what a receipt proves and has not been paid, within the limits. `prefix` is where the
-    /// uploader is. The publisher itself earns nothing by the byte: carrying its own broadcast is no service.
-    ///
-    /// # Errors
-    /// [`EconomyError`]. Nothing was paid then, or it is not known ([`StoreError::Unavailable`]); asking again is
-    /// always safe.
-    pub async fn settle(
-        &self,
-        now_ms: u64,
-        receipt: &Receipt,
-        prefix: Option<&Prefix>,
-    ) -> Result<Settlement, EconomyError> {
-        self.verify(receipt)?;
-        let edge = &receipt.edge.edge;
-        if edge.issued_ms() > now_ms.saturating_add(SKEW_MS) {
-            return Err(EconomyError::Early);
-        }
-        if now_ms > edge.expires_ms.saturating_add(self.terms.late_ms) {
-            return Err(EconomyError::Late);
-        }
-        if edge.uploader == edge.broadcast.publisher {
-            return Ok(Settlement::default());
-        }
-        for _ in 0..ATTEMPTS_MAX {
-            let plan = self.plan(now_ms, receipt, prefix).await?;
-            let Some(entry) = plan.entry else { return Ok(plan.settlement) };
-            match self.order(now_ms, entry).await {
-                Ok(_) => return Ok(plan.settlement),
-                // Somebody was quicker: look again at what is left to pay, and who can.
-                Err(EconomyError::Refused(
-                    Refusal::Moved { .. } | Refusal::Insufficient { .. } | Refusal::Conflict(_),
-                )) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(EconomyError::Contended)
-    }
-
-    fn verify(&self, receipt: &Receipt) -> Result<(), Invalid> {
-        let edge = &receipt.edge;
-        let lock = || self.edges.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock().get(&edge.edge.id) != Some(edge) {
-            edge.verify(&self.terms.issuer)?;
-            let mut edges = lock();
-            edges.insert(edge.edge.id, *edge);
-            if edges.len() > EDGES_MAX {
-                edges.pop_first();
-            }
-        }
-        receipt.verify_downloader()
-    }
-
-    async fn plan(
-        &self,
-        now_ms: u64,
-        receipt: &Receipt,
-        prefix: Option<&Prefix>,
-    ) -> Result<Plan, EconomyError> {
-        let edge = &receipt.edge.edge;
-        let (up, down, publisher) = (edge.uploader, edge.downloader, edge.broadcast.publisher);
-        let caps = &self.terms.caps;
-        let day = (now_ms / DAY_MS).to_be_bytes();
-        let counter = |what: &str, parts: &[&[u8]]| digest(what, parts);
-        let mut limits = vec![
-            (
-                counter("counterpart", &[&day, up.as_bytes(), down.as_bytes()]),
-                caps.counterpart,
-                Limit::Counterpart,
-            ),
-            (counter("viewer", &[&day, down.as_bytes()]), caps.viewer, Limit::Viewer),
-            (counter("account", &[&day, up.as_bytes()]), caps.account, Limit::Account),
-        ];
-        limits.extend(
-            prefix.map(|Prefix(at)| (counter("prefix", &[&day, at]), caps.prefix, Limit::Prefix)),
-        );
-        let mut names = vec![counter("edge", &[&receipt.edge.encode()])];
-        names.extend(limits.iter().map(|(name, ..)| *name));
-        let counters = self.store.counters(&names).await?;
-        let paid = counters.first().copied().unwrap_or(0);
-        let due = self.terms.rate.credits(receipt.cum_bytes).get().saturating_sub(paid);
-
-        let ids = [
-            AccountId::pool(publisher),
-            AccountId::peer(down),
-            AccountId::peer(up),
-            AccountId::of(Kind::Vesting, up),
-        ];
-        let accounts = self.store.accounts(&ids).await?;
-        let [pool, viewer, relay, vesting] = accounts.as_slice() else {
-            return Err(StoreError::Broken("an answer of another length".to_owned()).into());
-        };
-        let by_viewer = if self.terms.viewers_pay { viewer.available().get() } else { 0 };
-        let funds = pool.available().get().saturating_add(by_viewer);
-        let room = limits.iter().zip(&counters[1..]);
-        let room = room.map(|((_, cap, limit), used)| (cap.get().saturating_sub(*used), *limit));
-        // The narrowest limit, if one is narrower than what is due.
-        let (least, limit) = room.fold((funds, Limit::Funds), |a, b| if b.0 < a.0 { b } else { a });
-        let pay = due.min(least);
-        let micro = |micros| Micro::new(micros).ok_or(EconomyError::Request("out of range"));
-        let settlement = Settlement {
-            paid: micro(pay)?,
-            withheld: micro(due - pay)?,
-            limit: (pay < due).then_some(limit),
-        };
-        if pay == 0 {
-            return Ok(Plan { settlement, entry: None });
-        }
-
-        let by_relay = self.terms.relay_part(paid + pay) - self.terms.relay_part(paid);
-        let opened = [relay.opened_ms, vesting.opened_ms].into_iter().filter(|&at| at > 0).min();
-        let ripe = now_ms.saturating_sub(opened.unwrap_or(now_ms)) >= self.terms.vest_ms;
-        let earner = if ripe { ids[2] } else { ids[3] };
-        let legs = [
-            (ids[1], ids[0], pay.min(by_viewer), Rule::Watch),
-            (ids[0], earner, by_relay, Rule::Relay),
-            (ids[0], AccountId::peer(publisher), pay - by_relay, Rule::Share),
-        ];
-        let legs = legs.into_iter().filter(|(.., amount, _)| *amount > 0);
-        let legs = legs.map(|(debit, credit, amount, rule)| {
-            Ok(Leg { debit, credit, amount: micro(amount)?, rule })
-        });
-        let used = names.iter().zip(&counters);
-        let reason = explain(receipt, micro(paid)?, micro(paid + pay)?);
-        let parts: [&[u8]; 3] =
-            [edge.id.as_bytes(), &paid.to_be_bytes(), &(paid + pay).to_be_bytes()];
-        let mut entry = Entry::transfer(
-            Id::derived(edge.issued_ms(), &parts),
-            legs.collect::<Result<_, EconomyError>>()?,
-            reason,
-        );
-        entry.advances = used
-            .map(|(name, from)| Advance { counter: *name, from: *from, to: from + pay })
-            .collect();
-        Ok(Plan { settlement, entry: Some(entry) })
     }
 
     /// Applies one entry.
@@ -292,14 +156,13 @@ impl Economy {
     pub async fn deposit(
         &self,
         now_ms: u64,
-        id: Id,
-        sponsor: PublicKey,
-        publisher: PublicKey,
-        amount: Micro,
+        signed: &Signed<Deposit>,
     ) -> Result<Applied, EconomyError> {
+        signed.verify(&self.terms.issuer)?;
+        let Deposit { id, sponsor, publisher, amount, ref note, .. } = signed.request;
         let debit = AccountId::of(Kind::Sponsor, sponsor);
         let leg = Leg { debit, credit: AccountId::pool(publisher), amount, rule: Rule::Deposit };
-        self.order(now_ms, Entry::transfer(id, vec![leg], Reason::note("deposit"))).await
+        self.order(now_ms, Entry::transfer(id, vec![leg], Reason::note(note))).await
     }
 
     /// A gift to one or several, by weights, to the last micro-credit; all get their part or nobody.
@@ -324,21 +187,51 @@ impl Economy {
         self.order(now_ms, Entry::transfer(id, legs, reason)).await
     }
 
-    /// Revenue in the pool of a publisher goes to those who broadcast together, by weights.
+    /// Has a publisher's share divided as it has signed, from when it says, at most [`SKEW_MS`] ago and a year ahead. Only
+    /// of a publisher whose pool has ever had anything.
     ///
     /// # Errors
-    /// As [`Economy::tip`].
-    pub async fn co_stream(
+    /// [`EconomyError`].
+    pub async fn agree(
         &self,
         now_ms: u64,
-        id: Id,
-        publisher: PublicKey,
-        squad: &[(PublicKey, u32)],
-        amount: Micro,
+        signed: &Signed<Split>,
     ) -> Result<Applied, EconomyError> {
-        let legs = shares(AccountId::pool(publisher), squad, amount, Rule::CoStream)?;
-        let reason = Reason::note("revenue of a broadcast together");
-        self.order(now_ms, Entry::transfer(id, legs, reason)).await
+        signed.verify(&self.terms.issuer)?;
+        let split = &signed.request;
+        let (earliest, latest) = (now_ms.saturating_sub(SKEW_MS), now_ms.saturating_add(YEAR_MS));
+        if !(earliest..=latest).contains(&split.from_ms) {
+            let cause = "a split begins now or within a year: set the clocks, or another time";
+            return Err(EconomyError::Request(cause));
+        }
+        let pool = self.store.accounts(&[AccountId::pool(split.publisher)]).await?;
+        if pool.iter().all(|pool| pool.opened_ms == 0) {
+            let cause = "a split is for a publisher whose pool has had something: fill it first";
+            return Err(EconomyError::Request(cause));
+        }
+        let deed = Deed {
+            name: Split::name(&split.publisher),
+            from_ms: split.from_ms,
+            // Strings and whole numbers: serialisation has no way to fail.
+            text: serde_json::to_string(signed).unwrap_or_default(),
+        };
+        Ok(self.store.keep(deed).await??)
+    }
+
+    /// How a publisher's share is divided at `at_ms`, if it has signed anything of that.
+    ///
+    /// # Errors
+    /// [`EconomyError::Store`].
+    pub async fn split(
+        &self,
+        publisher: PublicKey,
+        at_ms: u64,
+    ) -> Result<Option<Signed<Split>>, EconomyError> {
+        let Some(deed) = self.store.deed(Split::name(&publisher), at_ms).await? else {
+            return Ok(None);
+        };
+        let broken = |error| StoreError::Broken(format!("a split cannot be read: {error}"));
+        Ok(Some(serde_json::from_str(&deed.text).map_err(broken)?))
     }
 
     /// What a peer has earned while it was new may be spent, if its account is old enough; how much.
@@ -405,24 +298,6 @@ impl Economy {
             }
         }
         Err(EconomyError::Contended)
-    }
-}
-
-fn explain(receipt: &Receipt, paid_before: Micro, paid_after: Micro) -> Reason {
-    let edge = &receipt.edge.edge;
-    let mut name = [0; 16];
-    name.copy_from_slice(&receipt.hash()[..16]);
-    Reason::Receipt {
-        edge: edge.id,
-        publisher: edge.broadcast.publisher,
-        epoch: edge.broadcast.epoch,
-        uploader: edge.uploader,
-        downloader: edge.downloader,
-        seq: receipt.seq,
-        cum_bytes: receipt.cum_bytes,
-        receipt: Id::from_bytes(name),
-        paid_before,
-        paid_after,
     }
 }
 

@@ -22,20 +22,28 @@ pub mod book;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod credit;
+pub mod deposit;
 pub mod economy;
 mod id;
+pub mod look;
 pub mod money;
 pub mod receipt;
+pub mod signed;
+pub mod split;
 pub mod statement;
 pub mod store;
 pub mod tip;
 
 pub use book::{AccountId, Action, Advance, Entry, Kind, Leg, Reason, Refusal, Rule};
 pub use credit::{CreditConfig, CreditLedger};
+pub use deposit::Deposit;
 pub use economy::{Economy, Terms};
 pub use id::Id;
+pub use look::Look;
 pub use money::{Micro, Rate};
 pub use receipt::{Edge, ForkProof, Receipt, SignedEdge};
+pub use signed::{Request, Signed};
+pub use split::Split;
 pub use statement::Statement;
 pub use store::{Store, StoreError};
 pub use tip::{SignedTip, Tip};

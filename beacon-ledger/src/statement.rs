@@ -5,14 +5,13 @@ use crate::id::Id;
 use crate::money::Micro;
 use crate::store::{LINES_MAX, Place, Store, StoreError};
 use core::fmt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// The history of an account, explained.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Statement {
     /// Whose.
-    #[serde(serialize_with = "as_text")]
     pub account: AccountId,
     /// What it may spend.
     pub available: Micro,
@@ -25,7 +24,7 @@ pub struct Statement {
 }
 
 /// A line of a statement.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Explained {
     /// When, Unix milliseconds.
     pub at_ms: u64,
@@ -38,16 +37,12 @@ pub struct Explained {
     /// How much.
     pub amount: Micro,
     /// The account on the other side.
-    #[serde(serialize_with = "as_text")]
     pub other: AccountId,
     /// What the account had afterwards; below zero for issuance.
     pub balance: i64,
     /// What explains it; none if a later version wrote it.
+    #[serde(default)]
     pub reason: Option<Reason>,
-}
-
-fn as_text<S: serde::Serializer>(account: &AccountId, out: S) -> Result<S::Ok, S::Error> {
-    out.collect_str(account)
 }
 
 impl Statement {
@@ -116,15 +111,19 @@ impl fmt::Display for Statement {
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.gave { '-' } else { '+' };
-        let (seconds, millis) = (self.at_ms / 1000, self.at_ms % 1000);
-        let rule = rule_text(self.rule);
-        write!(f, "{seconds}.{millis:03}  {sign}{:<18} {rule}", self.amount)?;
+        let (at, rule) = (seconds(self.at_ms), rule_text(self.rule));
+        write!(f, "{at}  {sign}{:<18} {rule}", self.amount)?;
         write!(f, " {} {}", if self.gave { "to" } else { "from" }, self.other)?;
         match &self.reason {
             Some(reason) => write!(f, "\n    {reason}\n    entry {}", self.entry),
             None => write!(f, "\n    entry {}", self.entry),
         }
     }
+}
+
+/// Unix seconds to the millisecond.
+fn seconds(at_ms: u64) -> String {
+    format!("{}.{:03}", at_ms / 1000, at_ms % 1000)
 }
 
 const fn rule_text(rule: Rule) -> &'static str {
@@ -135,7 +134,7 @@ const fn rule_text(rule: Rule) -> &'static str {
         Rule::Relay => "earned by carrying",
         Rule::Share => "broadcaster's share",
         Rule::Tip => "tip",
-        Rule::CoStream => "revenue together",
+        Rule::CoStream => "part of the broadcaster's share",
         Rule::Vest => "free to spend",
         Rule::Forfeit => "forfeited",
         Rule::Order => "by order",
@@ -156,11 +155,17 @@ impl fmt::Display for Reason {
                 receipt,
                 paid_before,
                 paid_after,
-            } => write!(
-                f,
-                "receipt {seq} ({receipt}) over edge {edge}: {downloader} has verified {cum_bytes} bytes of \
-                 {publisher}/{epoch} from {uploader}; paid for the edge {paid_before} before, {paid_after} now"
-            ),
+                split_ms,
+            } => {
+                write!(
+                    f,
+                    "receipt {seq} ({receipt}) over edge {edge}: {downloader} has verified {cum_bytes} bytes of \
+                     {publisher}/{epoch} from {uploader}; paid for the edge {paid_before} before, {paid_after} now"
+                )?;
+                split_ms.map_or(Ok(()), |from| {
+                    write!(f, "; the broadcaster's share by its split from {}", seconds(from))
+                })
+            }
             Self::Tip { from, squad, note } if note.is_empty() => {
                 write!(f, "tip of {from}, split among {squad}")
             }
@@ -168,7 +173,7 @@ impl fmt::Display for Reason {
                 write!(f, "tip of {from}, split among {squad}: {note:?}")
             }
             Self::Vested { opened_ms } => {
-                write!(f, "the account was opened at {}", opened_ms / 1000)
+                write!(f, "the account was opened at {}", seconds(*opened_ms))
             }
             Self::Fork { edge, culprit } => {
                 write!(f, "{culprit} signed two histories over edge {edge}")

@@ -19,6 +19,7 @@ pub use sqlite::SqliteStore;
 
 use crate::book::{Account, AccountId, Applied, Entry, Hold, Moved, Page, Refusal};
 use crate::id::Id;
+use crate::money::Micro;
 use async_trait::async_trait;
 use core::fmt::Debug;
 
@@ -28,6 +29,10 @@ pub const BATCH_MAX: usize = 4096;
 pub const EXPIRE_MAX: usize = 1000;
 /// Lines that one [`Store::lines`] gives at most.
 pub const LINES_MAX: usize = 1000;
+/// Deeds of one name that are kept at most.
+pub const DEEDS_MAX: usize = 1000;
+/// Bytes of a deed's text at most.
+pub const DEED_BYTES_MAX: usize = 8192;
 
 /// The outcome of each entry of a batch, in its order.
 pub type Outcomes = Vec<Result<Applied, Refusal>>;
@@ -77,6 +82,33 @@ pub struct Line {
     pub reason: String,
 }
 
+/// What somebody signed that holds from a moment on, kept beside the accounts for good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deed {
+    /// What it is about.
+    pub name: [u8; 32],
+    /// From when it holds, Unix milliseconds below 2^63, until the next one of its name begins.
+    pub from_ms: u64,
+    /// What was signed, at most [`DEED_BYTES_MAX`].
+    pub text: String,
+}
+
+impl Deed {
+    fn check(&self) -> Result<(), Refusal> {
+        let fits = self.text.len() <= DEED_BYTES_MAX && self.from_ms <= Micro::MAX.get();
+        if fits { Ok(()) } else { Err(Refusal::Malformed("a deed has at most 8192 bytes")) }
+    }
+
+    /// What comes of it where `known` begins at the same moment, and it was not taken: it is full where none does.
+    fn known(&self, known: Option<&str>) -> Result<Applied, Refusal> {
+        match known {
+            Some(text) if *text == self.text => Ok(Applied::Replayed),
+            Some(_) => Err(Refusal::Begun(self.from_ms)),
+            None => Err(Refusal::Kept),
+        }
+    }
+}
+
 /// The place of a line in the history of an account: lines are ordered by time, then entry, then leg. So within
 /// one millisecond a later line may come before an earlier one: whoever follows an account reads on from
 /// a place that is a moment old.
@@ -96,6 +128,7 @@ pub type Place = (u64, Id, u8);
 /// - **K07** What was acknowledged is there after a restart, a crash included (not for [`MemoryStore`]).
 /// - **K08** Lines are complete, in order, and the same for every way of paging through them.
 /// - **K09** A clock that goes back disorders no history and revives no hold.
+/// - **K10** A deed is kept for good, one of a name and moment; of those that have begun the latest holds.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// Applies `entries` in order at `now_ms` (Unix milliseconds). What is acknowledged is durable.
@@ -142,6 +175,19 @@ pub trait Store: Debug + Send + Sync + 'static {
         after: Option<Place>,
         limit: usize,
     ) -> Result<Vec<Line>, StoreError>;
+
+    /// Keeps a deed. What is acknowledged is durable; the same again does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Within: [`Refusal::Begun`] where another begins at the same moment, [`Refusal::Kept`] above
+    /// [`DEEDS_MAX`], and [`Refusal::Malformed`].
+    async fn keep(&self, deed: Deed) -> Result<Result<Applied, Refusal>, StoreError>;
+
+    /// The deed of a name that holds at `at_ms`, Unix milliseconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn deed(&self, name: [u8; 32], at_ms: u64) -> Result<Option<Deed>, StoreError>;
 
     /// Adds everything up anew and compares. Reads all there is: minutes for millions of transfers.
     ///

@@ -187,6 +187,12 @@ fn a_fork_is_kept_and_its_author_served_no_more() {
     let proof = up.forks().next().unwrap().clone();
     assert_eq!(proof.culprit(), peer);
     assert_eq!(proof.verify(&who(ISSUER).public()), Ok(()));
+    // It is shown to the issuer, once, and the receipt that counts as well; a second fork of the same proves no more.
+    let third = Receipt::sign(&who(2), &edge, None, 6, 0).unwrap();
+    assert!(up.accept_receipt(at(0), peer, &third.encode()).is_err());
+    assert_eq!(up.forks().count(), 2);
+    assert_eq!(up.poll_claim(), Some(proof.encode().into()));
+    assert_eq!((up.poll_claim(), up.poll_claim()), (Some(receipt), None));
 }
 
 /// After a restart a downloader no longer knows what it has signed: it signs for new edges only.

@@ -7,7 +7,8 @@ use beacon_ledger::economy::{EconomyError, Limit, Prefix, Settlement};
 use beacon_ledger::receipt::Invalid;
 use beacon_ledger::store::MemoryStore;
 use beacon_ledger::{
-    AccountId, Economy, Edge, ForkProof, Id, Kind, Micro, Receipt, SignedEdge, Statement, Terms,
+    AccountId, Deposit, Economy, Edge, ForkProof, Id, Kind, Micro, Receipt, Request as _,
+    SignedEdge, Statement, Terms,
 };
 use beacon_sdk::{BroadcastId, Identity, PublicKey};
 use std::sync::Arc;
@@ -52,12 +53,24 @@ fn terms() -> Terms {
     Terms { vest_ms: 0, ..Terms::new(key(ISSUER)) }
 }
 
+fn deposit(number: u64, credits: u64) -> Deposit {
+    Deposit {
+        id: id(number),
+        issuer: key(ISSUER),
+        sponsor: key(SPONSOR),
+        publisher: key(PUBLISHER),
+        amount: micro(credits),
+        note: "for the show".into(),
+    }
+}
+
 /// A sponsor has given `credits` micro-credits to the publisher's pool.
 async fn economy(terms: Terms, credits: u64) -> Economy {
     let economy = Economy::new(Arc::new(MemoryStore::default()), terms);
     let sponsor = AccountId::of(Kind::Sponsor, key(SPONSOR));
     economy.issue(NOW, id(1), sponsor, micro(credits), "a sponsor pays").await.unwrap();
-    economy.deposit(NOW, id(2), key(SPONSOR), key(PUBLISHER), micro(credits)).await.unwrap();
+    let deposit = deposit(2, credits).sign(&who(SPONSOR));
+    economy.deposit(NOW, &deposit).await.unwrap();
     economy
 }
 
@@ -220,6 +233,29 @@ async fn limits_withhold_and_what_is_withheld_stays_due() {
 }
 
 #[tokio::test]
+async fn a_sponsor_gives_what_it_has_once() {
+    let economy = economy(terms(), 1_000).await;
+    let sponsor = AccountId::of(Kind::Sponsor, key(SPONSOR));
+    economy.issue(NOW, id(3), sponsor, micro(500), "again").await.unwrap();
+    let give = |deposit: Deposit, by: u8| {
+        let signed = deposit.sign(&who(by));
+        let economy = &economy;
+        async move { economy.deposit(NOW, &signed).await }
+    };
+    assert_eq!(give(deposit(4, 300), SPONSOR).await, Ok(Applied::New));
+    assert_eq!(give(deposit(4, 300), SPONSOR).await, Ok(Applied::Replayed));
+    let other = give(deposit(4, 299), SPONSOR).await;
+    assert_eq!(other, Err(EconomyError::Refused(Refusal::Conflict(id(4)))));
+    let much = give(deposit(5, 201), SPONSOR).await;
+    assert!(matches!(much, Err(EconomyError::Refused(Refusal::Insufficient { .. }))), "{much:?}");
+    let forged = give(deposit(6, 1), PUBLISHER).await;
+    assert!(matches!(forged, Err(EconomyError::Unsigned(_))), "{forged:?}");
+    assert_eq!(has(&economy, sponsor).await, 200);
+    assert_eq!(has(&economy, AccountId::pool(key(PUBLISHER))).await, 1_300);
+    sound(&economy).await;
+}
+
+#[tokio::test]
 async fn young_accounts_earn_what_they_may_not_spend_yet() {
     let economy = economy(Terms::new(key(ISSUER)), 1_000_000).await;
     let vesting = AccountId::of(Kind::Vesting, key(10));
@@ -288,10 +324,6 @@ async fn tips_are_split_to_the_last_micro_credit_once() {
     let long = "x".repeat(141);
     let refused = economy.tip(NOW, id(20), key(10), &[(key(20), 1)], micro(1), &long).await;
     assert!(matches!(refused, Err(EconomyError::Request(_))), "{refused:?}");
-    let parties = [(key(20), 70), (key(21), 30)];
-    let split = economy.co_stream(NOW, id(30), key(PUBLISHER), &parties, micro(101)).await;
-    assert_eq!(split, Ok(Applied::New));
-    assert_eq!(has(&economy, AccountId::pool(key(PUBLISHER))).await, 1_000_000 - 101);
     sound(&economy).await;
 }
 

@@ -7,8 +7,8 @@
 use async_trait::async_trait;
 use beacon_ledger::store::SqliteStore;
 use beacon_ledger::{
-    AccountId, CreditConfig, CreditLedger, Economy, Edge, Id, Kind, Micro, Receipt, Statement,
-    Terms,
+    AccountId, CreditConfig, CreditLedger, Deposit, Economy, Edge, Id, Kind, Micro, Receipt,
+    Request as _, Statement, Terms,
 };
 use beacon_sdk::media::{Kind as MediaKind, Media, Object, Playout, Track};
 use beacon_sdk::memory::{MemoryClient, MemoryNetwork, MemoryRendezvous};
@@ -244,10 +244,15 @@ async fn relays_earn_what_their_children_verified() {
     let sponsor = AccountId::of(Kind::Sponsor, who(SPONSOR).public());
     let (funds, publisher) = (Micro::new(FUNDS).unwrap(), who(ORIGIN).public());
     economy.issue(now_ms(), Id::derived(1, &[]), sponsor, funds, "a sponsor pays").await.unwrap();
-    economy
-        .deposit(now_ms(), Id::derived(2, &[]), who(SPONSOR).public(), publisher, funds)
-        .await
-        .unwrap();
+    let deposit = Deposit {
+        id: Id::derived(2, &[]),
+        issuer: terms.issuer,
+        sponsor: who(SPONSOR).public(),
+        publisher,
+        amount: funds,
+        note: String::new(),
+    };
+    economy.deposit(now_ms(), &deposit.sign(&who(SPONSOR))).await.unwrap();
 
     let (claims, mut claimed) = mpsc::channel::<Bytes>(4096);
     let tracker = Arc::new(Tracker { issuer: who(ISSUER), claims, signed: Mutex::default() });

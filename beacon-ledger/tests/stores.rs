@@ -73,6 +73,7 @@ async fn postgres_keeps_the_contract() {
     conformance::k07_what_was_acknowledged_stays(&fixture("k07")).await;
     conformance::k08_lines_are_complete(&fixture("k08")).await;
     conformance::k09_clocks_may_go_back(&fixture("k09")).await;
+    conformance::k10_deeds_stay(&fixture("k10")).await;
     // Several processes may make the schema at once.
     let address = server.database("together");
     let opened = (0..4).map(|_| {
@@ -84,6 +85,39 @@ async fn postgres_keeps_the_contract() {
     }
     the_schema_itself_refuses(&|sql| server.sql("k05", &sql.replace("$", "beacon_ledger.")));
     the_server_goes_away_and_returns(&server).await;
+}
+
+/// Over the network the server is spoken to by TLS, if its certificate is by an authority that is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_over_tls_is_the_one_that_is_meant() {
+    let server = Server::start_tls();
+    server.sql("postgres", "CREATE DATABASE far").unwrap();
+    let (address, roots) = (server.network_address("far"), server.authority());
+    let with = |roots: &std::path::Path| {
+        let roots = roots.to_str().unwrap().replace('/', "%2F");
+        format!("{address}?sslmode=require&sslrootcert={roots}")
+    };
+    let store = PostgresStore::connect(&with(&roots)).await.unwrap();
+    assert!(store.apply(1, vec![issue(1, 100), pay(2, 10)]).await.unwrap()[1].is_ok());
+    assert_eq!(store.audit().await.unwrap().faults, [""; 0]);
+    let ours = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                WHERE application_name = 'beacon-ledger'";
+    assert_eq!(server.sql("far", ours).as_deref(), Ok("t"));
+    // By nobody whom the machine knows, by another authority, for another name, and without TLS.
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = folder.path().join("stranger.pem");
+    std::fs::write(&stranger, other.cert.pem()).unwrap();
+    for (address, word) in [
+        (format!("{address}?sslmode=require"), "certificate"),
+        (with(&stranger), "certificate"),
+        (with(&roots).replace("127.0.0.1", "localhost"), "certificate"),
+        (address.clone(), "no encryption"),
+    ] {
+        let error = PostgresStore::connect(&address).await.map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{address}: {error:?}");
+        assert!(error.to_string().contains(word), "{address}: {error}");
+    }
 }
 
 async fn the_server_goes_away_and_returns(server: &Server) {
@@ -103,7 +137,7 @@ async fn the_server_goes_away_and_returns(server: &Server) {
     assert_eq!(store.audit().await.unwrap().faults, [""; 0]);
     server.sql("away", "UPDATE beacon_ledger.version SET version = 99").unwrap();
     let newer = PostgresStore::connect(&server.address("away")).await.map(drop);
-    assert_eq!(newer, Err(StoreError::Version { found: 99, known: 1 }));
+    assert_eq!(newer, Err(StoreError::Version { found: 99, known: 2 }));
 }
 
 fn entry(number: u64, leg: Leg) -> Entry {
@@ -123,6 +157,7 @@ fn pay(number: u64, amount: u64) -> Entry {
 /// What the program would never ask for is refused by the database. The tables, behind `$`, are those
 /// that K05 leaves: entries, transfers, and a hold of each kind.
 fn the_schema_itself_refuses(sql: &dyn Fn(&str) -> Result<String, String>) {
+    sql("INSERT INTO $deeds SELECT DISTINCT hash, 1, 'a deed' FROM $entries").unwrap();
     for (what, order) in [
         ("change a transfer", "UPDATE $transfers SET amount = amount + 1"),
         ("delete a transfer", "DELETE FROM $transfers"),
@@ -145,6 +180,8 @@ fn the_schema_itself_refuses(sql: &dyn Fn(&str) -> Result<String, String>) {
         ("revive a hold", "UPDATE $holds SET state = 0"),
         ("end a hold twice", "UPDATE $holds SET state = 1 WHERE state = 2"),
         ("delete a hold", "DELETE FROM $holds"),
+        ("change a deed", "UPDATE $deeds SET text = ''"),
+        ("delete a deed", "DELETE FROM $deeds"),
         (
             "pay oneself",
             "INSERT INTO $transfers SELECT entry, 63, at_ms, debit, debit, 1, 1 FROM $transfers",
@@ -232,7 +269,7 @@ async fn another_programs_file_is_left_alone() {
     let newer = rusqlite::Connection::open(file.path()).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&file.path()).unwrap_err();
-    assert_eq!(error, StoreError::Version { found: 99, known: 1 });
+    assert_eq!(error, StoreError::Version { found: 99, known: 2 });
     let nowhere = file.0.path().join("no/such/folder/ledger.db");
     let error = SqliteStore::open(&nowhere).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");

@@ -5,9 +5,11 @@ mod common;
 
 use beacon_sdk::engine::{Input, Output, Parts};
 use beacon_sdk::media::{Kind, Media, Object};
-use beacon_sdk::plugin::{CloseReason, Ledger, Link, ReceiptError, Standing, Transfer};
+use beacon_sdk::plugin::{CloseReason, Ledger, Link, PeerHint, ReceiptError, Standing, Transfer};
 use beacon_sdk::wire::{HAVE_COMPLETE, Have, Hello, Message, SYMBOL_HEADER_LEN};
-use beacon_sdk::{Config, Engine, Identity, Instant, Lane, PeerId, Profile, SegmentId, TrackId};
+use beacon_sdk::{
+    Config, Engine, Identity, Instant, Lane, PeerId, Profile, Role, SegmentId, TrackId,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,6 +154,38 @@ fn who_leaves_a_request_unanswered_and_says_nothing_is_not_asked_again() {
     viewer.handle(now, Input::Received { from, lane, frame });
     assert_eq!(wait(&mut viewer, 500).1, 1, "it has been heard");
     assert_eq!(wait(&mut viewer, 1000).1, 0);
+}
+
+/// The owner's ban ends links, and keeps the peer from others until the rendezvous names it again.
+#[test]
+fn who_is_sent_away_has_no_link_until_it_is_named_again() {
+    let mut origin = Origin::new(Profile::Live.config());
+    let (peer, me) = (origin.child, origin.engine.broadcast().publisher);
+    let closed = |origin: &mut Origin| {
+        let outputs: Vec<Output> = std::iter::from_fn(|| origin.engine.poll_output()).collect();
+        outputs.contains(&Output::Close { peer, reason: CloseReason::Done })
+            || outputs.contains(&Output::Close { peer, reason: CloseReason::Protocol })
+    };
+    let link = Link { peer, binding: [9; 32], dialled: false };
+    assert!(!closed(&mut origin));
+    origin.input(Input::Banned(peer));
+    assert!(closed(&mut origin) && origin.engine.neighbours().is_empty());
+    origin.input(Input::Connected(link));
+    assert!(closed(&mut origin), "it comes by itself");
+    let hint = PeerHint { peer, score: 50, role: Role::Leaf, depth: 1, slots: 1 };
+    origin.input(Input::Discovered(vec![hint]));
+    origin.input(Input::Connected(link));
+    assert!(!closed(&mut origin), "pardoned");
+    // The origin is not sent away by whoever runs a rendezvous.
+    let config = Profile::Live.config();
+    let (parts, now) = (common::parts(&config), origin.now);
+    let viewer = Identity::from_secret([2; 32]);
+    let broadcast = origin.engine.broadcast();
+    let mut viewer = Engine::watch(now, config, [4; 32], viewer, broadcast, parts).unwrap();
+    viewer.handle(now, Input::Banned(me));
+    viewer.handle(now, Input::Connected(Link { peer: me, binding: [8; 32], dialled: true }));
+    let outputs: Vec<Output> = std::iter::from_fn(|| viewer.poll_output()).collect();
+    assert!(outputs.iter().all(|output| !matches!(output, Output::Close { .. })), "{outputs:?}");
 }
 
 #[test]

@@ -64,6 +64,20 @@ impl Admission {
         Ok(Visit { admission: Arc::clone(self), address, network })
     }
 
+    /// Lets a request for a page or for `/api` pass, unless its network asks too often.
+    ///
+    /// # Errors
+    /// How long it is to wait.
+    pub(crate) fn request(
+        &self,
+        now: Instant,
+        socket: IpAddr,
+        head: &HeaderMap,
+    ) -> Result<(), Duration> {
+        let network = self.proxies.origin(socket, head).map(Network::of);
+        network.map_or(Ok(()), |network| self.quotas().request(now, network))
+    }
+
     /// Networks that something is remembered of.
     pub(crate) fn networks(&self) -> usize {
         self.quotas().len()

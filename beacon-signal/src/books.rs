@@ -77,6 +77,9 @@ impl Books {
             None => return Err(LedgerError::NoKey),
         };
         let mut terms = Terms::new(issuer.public());
+        (terms.relay_weight, terms.broadcaster_weight) =
+            (config.relay_weight, config.broadcaster_weight);
+        terms.viewers_pay = config.viewers_pay;
         terms.vest_ms = u64::try_from(config.vest.as_millis()).unwrap_or(u64::MAX);
         let books = Self {
             issuer,
@@ -207,6 +210,15 @@ impl Books {
                         debug!(uploader = ?receipt.edge.edge.uploader, ?limit, "a payment is limited");
                     }
                     metrics.claim(Claimed::Settled, settled.paid.get());
+                })
+            }
+            Errand::Fork(proof) => {
+                let forfeited = economy.forfeit(now_ms(), proof).await;
+                forfeited.map(|forfeited| {
+                    if !forfeited.is_zero() {
+                        warn!(culprit = ?proof.culprit(), %forfeited, "a fork of receipts is proven");
+                        metrics.forfeited(forfeited.get());
+                    }
                 })
             }
             Errand::Grant(publisher) => {

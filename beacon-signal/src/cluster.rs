@@ -280,7 +280,7 @@ impl Cluster {
 
     pub(crate) fn report(&self, now: Instant, seat: &Seat, report: Report) {
         let mut here = self.here();
-        let Some(member) = here.member(seat) else { return };
+        let Some(member) = here.member(seat).filter(|member| !member.muted) else { return };
         let hint = hints::reported(seat.peer, member.publish.is_some(), &report);
         if member.hint != hint {
             (member.hint, member.unsaid.hint) = (hint, true);
@@ -335,6 +335,8 @@ impl Cluster {
             Action::Ban { peer } => ("ban", peer.to_string()),
             Action::Pardon { peer } => ("pardon", peer.to_string()),
             Action::End => ("end", String::new()),
+            Action::Mute { peer } => ("mute", peer.to_string()),
+            Action::Unmute { peer } => ("unmute", peer.to_string()),
         };
         let mut obey = call("obey");
         obey.arg(name).arg(order.publisher.to_string()).arg(order.epoch).arg(order.at_ms);

@@ -1,6 +1,7 @@
 //! The limits of a server.
 
 use crate::admission::Effort;
+use crate::operator::Operator;
 use crate::token::TokenKey;
 use crate::turn::TurnConfig;
 use beacon_ledger::Micro;
@@ -64,6 +65,8 @@ pub struct Config {
     pub tokens_optional: bool,
     /// What strangers, who bring no token, are to do before they are let in.
     pub work: Effort,
+    /// The secret by which whoever runs the server reads every account over HTTP; none by default, and then nobody does.
+    pub operator: Option<Operator>,
     /// So many strangers a second from all networks together are few in the long run, and a hundred times as many at
     /// once: [`Effort::Auto`] asks for nothing while half of that is left. (Guess: 10,000 viewers who stay for ten minutes
     /// each are 17 a second.)
@@ -101,11 +104,14 @@ pub struct NetworkLimits {
     /// Joins at once: a company where everybody opens the page at nine o'clock. Connections may be opened
     /// twice as often as joins.
     pub burst: u32,
+    /// Requests for pages and `/api` per second in the long run, and 50 times as many at once. (Guess: a page loads 45
+    /// files, and a dashboard asks once a second.)
+    pub requests: u32,
 }
 
 impl Default for NetworkLimits {
     fn default() -> Self {
-        Self { connections: 1_000, rate: 10, burst: 200 }
+        Self { connections: 1_000, rate: 10, burst: 200, requests: 200 }
     }
 }
 
@@ -123,6 +129,12 @@ pub struct LedgerConfig {
     /// Credits made for the pool of every publisher that comes, once. Default: none, and a pool has what
     /// sponsors give.
     pub grant: Micro,
+    /// How what a receipt is worth is shared between relay and broadcaster. Default: 1 to 0, all to the relay.
+    pub relay_weight: u32,
+    /// See [`LedgerConfig::relay_weight`].
+    pub broadcaster_weight: u32,
+    /// A viewer pays for what it receives as far as it can, and the pool the rest. Default: the pool pays all.
+    pub viewers_pay: bool,
     /// What an account earns in its first time cannot be spent before this is over. Default: a day.
     pub vest: Duration,
 }
@@ -132,7 +144,15 @@ impl LedgerConfig {
     #[must_use]
     pub fn new(store: impl Into<String>) -> Self {
         let vest = Duration::from_secs(86_400);
-        Self { store: store.into(), key: None, grant: Micro::ZERO, vest }
+        Self {
+            store: store.into(),
+            key: None,
+            grant: Micro::ZERO,
+            relay_weight: 1,
+            broadcaster_weight: 0,
+            viewers_pay: false,
+            vest,
+        }
     }
 }
 
@@ -160,6 +180,7 @@ impl Default for Config {
             tokens: Vec::new(),
             tokens_optional: false,
             work: Effort::Auto,
+            operator: None,
             strangers_rate: 20,
         }
     }
@@ -211,11 +232,18 @@ impl Config {
             ((1..=1_000_000).contains(&self.network.connections), "network.connections", COUNT),
             ((1..=1_000_000).contains(&self.network.rate), "network.rate", COUNT),
             ((1..=1_000_000).contains(&self.network.burst), "network.burst", COUNT),
+            ((1..=1_000_000).contains(&self.network.requests), "network.requests", COUNT),
             (self.trusted_proxies.len() <= 64, "trusted_proxies", "at most 64 networks"),
             (self.tokens.len() <= 8, "tokens", "at most 8 keys"),
             (self.work.is_fair(), "work", "auto, off, or 1 to 1024 tries"),
             ((1..=1_000_000).contains(&self.strangers_rate), "strangers_rate", COUNT),
         ];
+        let weighs =
+            |ledger: &LedgerConfig| ledger.relay_weight > 0 || ledger.broadcaster_weight > 0;
+        if !self.ledger.as_ref().is_none_or(weighs) {
+            let (field, range) = ("ledger.relay_weight", "above 0 where broadcaster_weight is 0");
+            return Err(ConfigError { field, range });
+        }
         match rules.iter().find(|(ok, ..)| !ok) {
             Some(&(_, field, range)) => Err(ConfigError { field, range }),
             None => self.turn.as_ref().map_or(Ok(()), |turn| turn.check(self.idle_timeout)),

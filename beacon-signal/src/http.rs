@@ -7,12 +7,14 @@ use crate::server::{Lease, Shared, Stage};
 use crate::socket;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use beacon_sdk::signaling::MESSAGE_BYTES_MAX;
+use core::time::Duration;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,19 +27,44 @@ const BUFFER_BYTES: usize = 4 * 1024;
 const UNSENT_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let counted = middleware::from_fn_with_state(Arc::clone(&shared), counted);
     Router::new()
-        .route("/", get(upgrade))
-        .route("/ws", get(upgrade))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(description))
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}/thumbnail", get(thumbnail))
         .route("/api/streams/{name}/mesh", get(mesh))
         .merge(api::routes())
         .fallback(get(pages::page))
+        .layer(counted)
+        // Connections of peers are counted as such; of those who watch over the server nothing is.
+        .route("/", get(upgrade))
+        .route("/ws", get(upgrade))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .with_state(shared)
+}
+
+/// Passes a request on, unless its network asks too often.
+async fn counted(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match shared.admission.request(Instant::now(), from.ip(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => too_often(&shared, wait),
+    }
+}
+
+fn too_often(shared: &Shared, wait: Duration) -> Response {
+    shared.metrics.turned_away("requests");
+    let rate = shared.config.network.requests;
+    let cause = format!("more than {rate} requests per second come from your network: ask later");
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, &cause);
+    response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).into());
+    response
 }
 
 async fn upgrade(
@@ -48,6 +75,9 @@ async fn upgrade(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
+        if let Err(wait) = shared.admission.request(Instant::now(), from.ip(), &request) {
+            return too_often(&shared, wait);
+        }
         if let Some(pages) = &shared.pages {
             return pages.answer("/", &request);
         }

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 type Label = [(&'static str, &'static str); 1];
 
 /// By which a comer is turned away.
-const LIMITS: [&str; 5] = ["full", "connections", "rate", "joins", "draining"];
+const LIMITS: [&str; 6] = ["full", "connections", "rate", "joins", "requests", "draining"];
 
 /// What becomes of a claim.
 #[derive(Copy, Clone, Debug)]
@@ -43,6 +43,7 @@ impl Claimed {
 pub(crate) struct LedgerMetrics {
     claims: Family<Label, Counter>,
     paid: Counter,
+    forfeited: Counter,
     waiting: Gauge,
 }
 
@@ -50,12 +51,18 @@ impl LedgerMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("claims", "Claims by outcome", self.claims.clone());
         registry.register("paid_micros", "Micro-credits paid for receipts", self.paid.clone());
+        let forfeited = self.forfeited.clone();
+        registry.register("forfeited_micros", "Micro-credits lost for forks", forfeited);
         registry.register("claims_waiting", "Claims not settled yet", self.waiting.clone());
     }
 
     pub(crate) fn claim(&self, outcome: Claimed, paid: u64) {
         self.claims.get_or_create(&[("outcome", outcome.word())]).inc();
         self.paid.inc_by(paid);
+    }
+
+    pub(crate) fn forfeited(&self, micros: u64) {
+        self.forfeited.inc_by(micros);
     }
 
     pub(crate) fn waiting(&self, claims: usize) {

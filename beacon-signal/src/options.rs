@@ -4,11 +4,12 @@ use crate::commands::Command;
 use beacon_ledger::Micro;
 use beacon_signal::token::TokenKey;
 use beacon_signal::{
-    ClusterConfig, Config, Effort, IpNet, LedgerConfig, NetworkLimits, TurnConfig,
+    ClusterConfig, Config, Effort, IpNet, LedgerConfig, NetworkLimits, Operator, OperatorError,
+    TurnConfig,
 };
 use clap::{Parser, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The signaling server of Beacon: peers of a broadcast find each other here.
@@ -142,6 +143,20 @@ struct Ledger {
     /// Credits made for the pool of every publisher that comes, once; its relays are paid from it.
     #[arg(long, value_name = "CREDITS", default_value = "0", requires = "ledger")]
     grant: Micro,
+    /// What a receipt is worth goes to the relay and the broadcaster by these weights.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "ledger")]
+    relay_weight: u32,
+    /// The broadcaster's weight beside that; with 0 the relay gets all. A broadcaster may divide its share: see
+    /// `beacon-signal split`.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "ledger")]
+    broadcaster_weight: u32,
+    /// Viewers pay for what they receive as far as they can, and the pool the rest.
+    #[arg(long, requires = "ledger")]
+    viewers_pay: bool,
+    /// File with the secret of whoever runs the server, who may read every account over HTTP (`Authorization: Bearer
+    /// SECRET`); it may also be in the environment variable BEACON_OPERATOR_SECRET.
+    #[arg(long, value_name = "FILE", requires = "ledger")]
+    operator_secret_file: Option<PathBuf>,
     /// What a peer earns in its first so many seconds can be spent when they are over.
     #[arg(long, value_name = "SECS", default_value_t = 86_400, requires = "ledger")]
     vest: u64,
@@ -161,6 +176,9 @@ struct Admission {
     /// Joins from one network at once before the rate applies.
     #[arg(long, value_name = "N", default_value_t = NetworkLimits::default().burst)]
     network_burst: u32,
+    /// Requests for pages and /api per second from one network in the long run, and 50 times as many at once.
+    #[arg(long, value_name = "N", default_value_t = NetworkLimits::default().requests)]
+    network_requests: u32,
     /// A proxy that is believed when it says in X-Forwarded-For where a request comes from: an
     /// address, or a network as in 10.0.0.0/8. May be repeated.
     #[arg(long = "trusted-proxy", value_name = "NET", value_parser = network, value_delimiter = ',')]
@@ -199,8 +217,9 @@ Pages:
                 /api/streams/NAME/thumbnail is the picture of one, /api/streams/NAME/mesh how its mesh does
   /api/ledger   with --ledger: the issuer's key, and the rate
   /api/accounts/ID and /api/accounts/ID/statement
-                with --ledger: what a peer has, and why
-  /api/tip      with --ledger, by POST: gives credits to others, signed by the giver
+                with --ledger: what a peer has, and why, for its owner and the operator
+  /api/tip      with --ledger, by POST: gives credits to others, signed by the giver; /api/deposit fills a
+                pool, /api/split divides a broadcaster's share, /api/fork shows a proof of fraud
   /api/openapi.json
                 all of /api, for programs
   /             with --pages: what is live; /watch?name=NAME plays it
@@ -209,6 +228,8 @@ Environment:
   BEACON_…      each flag: BEACON_LISTEN, BEACON_TRUSTED_PROXY with commas between several, BEACON_NO_MESH=true
   BEACON_TURN_SECRET
                 the secret of --turn, if there is no --turn-secret-file
+  BEACON_OPERATOR_SECRET
+                the operator's, if there is no --operator-secret-file
   RUST_LOG      what is logged to standard error: error, warn, info (default), debug;
                 or per module, as in beacon_signal=debug
 
@@ -221,22 +242,55 @@ Example:
   beacon-signal --config /etc/beacon/signal.toml --log-format json
   beacon-signal --turn turn:turn.example.org:3478?transport=udp --turn-secret-file turn.secret
   beacon-signal statement --ledger sqlite:credits.db ID
+  beacon-signal statement --server ws://127.0.0.1:3001 --identity viewer.key
   beacon-signal order ws://127.0.0.1:3001 launch ban 0a1b2c3d --identity broadcaster.key
   beacon-signal --tokens \"$(beacon-signal token --key gate.key)\"
   beacon-signal token --key gate.key launch --identity viewer.key
   beacon-signal tip ws://127.0.0.1:3001 0.5 ID --identity viewer.key
+  beacon-signal deposit ws://127.0.0.1:3001 100 PUBLISHER --identity sponsor.key
+  beacon-signal split ws://127.0.0.1:3001 ID=60 ID=40 --identity broadcaster.key
   broadcaster --signal ws://127.0.0.1:3001 --name launch --source test
   viewer --signal ws://127.0.0.1:3001 --name launch --sink http:127.0.0.1:8080";
 
 /// A secret that the settings name cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
-    #[error("--turn-secret-file {}: {source}; name a file that this user may read", .file.display())]
-    Read { file: PathBuf, source: std::io::Error },
+    #[error("{flag} {}: {source}; name a file that this user may read", .file.display())]
+    Read { flag: &'static str, file: PathBuf, source: std::io::Error },
+    #[error("--operator-secret-file: {0}")]
+    Operator(#[from] OperatorError),
     #[error(
         "--turn needs the secret of the TURN server: name its file by --turn-secret-file, or set BEACON_TURN_SECRET"
     )]
     Missing,
+}
+
+fn read_secret(flag: &'static str, file: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(file).map_err(|source| SecretError::Read {
+        flag,
+        file: file.to_owned(),
+        source,
+    })
+}
+
+impl Ledger {
+    fn config(&self) -> Option<LedgerConfig> {
+        let mut ledger = LedgerConfig::new(self.ledger.clone()?);
+        ledger.key.clone_from(&self.ledger_key);
+        (ledger.grant, ledger.vest) = (self.grant, Duration::from_secs(self.vest));
+        ledger.relay_weight = self.relay_weight;
+        ledger.broadcaster_weight = self.broadcaster_weight;
+        ledger.viewers_pay = self.viewers_pay;
+        Some(ledger)
+    }
+
+    fn operator(&self) -> Result<Option<Operator>, SecretError> {
+        let secret = match &self.operator_secret_file {
+            Some(file) => Some(read_secret("--operator-secret-file", file)?),
+            None => std::env::var("BEACON_OPERATOR_SECRET").ok(),
+        };
+        Ok(secret.map(|secret| Operator::new(&secret)).transpose()?)
+    }
 }
 
 impl Turn {
@@ -245,8 +299,7 @@ impl Turn {
             return Ok(None);
         }
         let secret = match &self.turn_secret_file {
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|source| SecretError::Read { file: file.clone(), source })?,
+            Some(file) => read_secret("--turn-secret-file", file)?,
             None => std::env::var("BEACON_TURN_SECRET").map_err(|_| SecretError::Missing)?,
         };
         let mut turn = TurnConfig::new(self.turn.clone(), secret.trim());
@@ -265,11 +318,14 @@ impl Args {
         config.idle_timeout = Duration::from_secs(idle_timeout);
         (config.rate, config.burst) = (rate, burst);
         config.drain = Duration::from_secs(self.drain_seconds);
-        let Admission { network_connections, network_rate, network_burst, .. } = self.admission;
+        let Admission {
+            network_connections, network_rate, network_burst, network_requests, ..
+        } = self.admission;
         config.network = NetworkLimits {
             connections: network_connections,
             rate: network_rate,
             burst: network_burst,
+            requests: network_requests,
         };
         config.trusted_proxies.clone_from(&self.admission.trusted_proxies);
         config.tokens.clone_from(&self.admission.tokens);
@@ -284,13 +340,8 @@ impl Args {
             cluster.node.clone_from(&self.nodes.node);
             cluster
         });
-        let Ledger { ledger, ledger_key, grant, vest } = &self.ledger;
-        config.ledger = ledger.as_ref().map(|store| {
-            let mut ledger = LedgerConfig::new(store.clone());
-            ledger.key.clone_from(ledger_key);
-            (ledger.grant, ledger.vest) = (*grant, Duration::from_secs(*vest));
-            ledger
-        });
+        config.ledger = self.ledger.config();
+        config.operator = self.ledger.operator()?;
         Ok(config)
     }
 }

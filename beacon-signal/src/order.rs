@@ -68,6 +68,16 @@ pub enum Action {
     },
     /// The broadcast ends: its origin is sent away, and all others after it.
     End,
+    /// The peer may watch, and nothing that it says of itself counts: it is named to nobody as a parent.
+    Mute {
+        /// Which.
+        peer: ShortId,
+    },
+    /// What a muted peer says counts again.
+    Unmute {
+        /// Which.
+        peer: ShortId,
+    },
 }
 
 /// An order of the owner.
@@ -85,8 +95,8 @@ pub struct Order {
 }
 
 /// An order with the owner's signature: Ed25519 of the publisher over `beacon-order-v1`, the publisher's key,
-/// epoch and time (64 bits each, big-endian), one byte (1 ban, 2 pardon, 3 end), the peer's first four bytes (zeros
-/// without one), and the name that it is found by, in UTF-8. As JSON the signature is 128 hexadecimal digits.
+/// epoch and time (64 bits each, big-endian), one byte (1 ban, 2 pardon, 3 end, 4 mute, 5 unmute), the peer's first four
+/// bytes (zeros without one), and the name that it is found by, in UTF-8. As JSON the signature is 128 hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SignedOrder {
     /// The order.
@@ -109,6 +119,8 @@ impl Order {
             Action::Ban { peer } => (1, peer.0),
             Action::Pardon { peer } => (2, peer.0),
             Action::End => (3, 0),
+            Action::Mute { peer } => (4, peer.0),
+            Action::Unmute { peer } => (5, peer.0),
         };
         let mut body = self.publisher.as_bytes().to_vec();
         body.extend_from_slice(&self.epoch.to_be_bytes());
@@ -160,10 +172,11 @@ mod tests {
         assert!(!signed.verify(&run, "lunch"));
         assert!(!signed.verify(&BroadcastId { epoch: 8, ..run }, "launch"));
         assert!(!order.clone().sign(&other, "launch").verify(&run, "launch"));
-        let changes: [fn(&mut SignedOrder); 4] = [
+        let changes: [fn(&mut SignedOrder); 5] = [
             |signed| signed.order.at_ms = 6,
             |signed| signed.order.action = Action::Pardon { peer: ShortId(0xab) },
             |signed| signed.order.action = Action::End,
+            |signed| signed.order.action = Action::Mute { peer: ShortId(0xab) },
             |signed| signed.signature.push('0'),
         ];
         for change in changes {

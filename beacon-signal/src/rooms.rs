@@ -82,7 +82,7 @@ pub(crate) enum Disobeyed {
     NotOwner,
     #[error("an order of the same time or a later one has come: give it again")]
     Stale,
-    #[error("1024 peers are banned, the most there can be: pardon some")]
+    #[error("1024 peers are banned or muted, the most there can be: pardon or unmute some")]
     Full,
     #[error(transparent)]
     Away(#[from] Away),
@@ -145,7 +145,9 @@ impl Rooms {
         } else if room.origin == Some(join.peer) {
             room.origin = None;
         }
-        let hint = hints::newcomer(join.peer, join.publish);
+        let muted = !join.publish && room.muted.contains(&join.peer.into());
+        let hint =
+            if muted { hints::muted(join.peer) } else { hints::newcomer(join.peer, join.publish) };
         let refresh_at = now + self.refresh;
         outbox.send(&self.greeting.joined(room.broadcast));
         let edges = Edges::default();
@@ -202,6 +204,9 @@ impl Rooms {
         }
         let Some(room) = self.rooms.get_mut(&seat.name) else { return };
         let origin = room.origin == Some(seat.peer);
+        if !origin && room.muted.contains(&seat.peer.into()) {
+            return;
+        }
         if let Some(member) = room.members.get_mut(&seat.peer) {
             member.hint = hints::reported(seat.peer, origin, &report);
             room.ranking_is_stale = true;

@@ -7,8 +7,9 @@ use crate::outbox::{Closing, Outbox, Outgoing, Verdict, outbox};
 use crate::rooms::{Seat, ends_soon};
 use crate::server::{Shared, Stage};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use beacon_ledger::Receipt;
 use beacon_ledger::economy::Prefix;
+use beacon_ledger::receipt::FORK_PROOF_LEN;
+use beacon_ledger::{ForkProof, Receipt};
 use beacon_sdk::PeerId;
 use beacon_sdk::signaling::{
     ClientMessage, ErrorCode, NONCE_LEN, Nonce, ReceiptData, ServerMessage,
@@ -254,15 +255,22 @@ impl Session {
         Ok(seat)
     }
 
-    /// Puts receipts into the till. Whether they prove anything is seen there.
+    /// Puts receipts and proofs into the till. Whether they prove anything is seen there.
     fn claim(&self, seat: &Seat, receipts: Vec<ReceiptData>) -> Result<(), Closing> {
         let Some(books) = &self.shared.books else { return Ok(()) };
         for data in receipts {
-            let receipt = Receipt::decode(&data.into_bytes());
+            let data = data.into_bytes();
+            if data.len() == FORK_PROOF_LEN
+                && let Ok(proof) = ForkProof::decode(&data)
+            {
+                books.till.put(Errand::Fork(Box::new(proof)));
+                continue;
+            }
+            let receipt = Receipt::decode(&data);
             let receipt = receipt.ok().filter(|read| read.edge.edge.uploader == seat.peer());
             let Some(receipt) = receipt else {
-                let cause = "a claim is a receipt for what this peer carried: show those that \
-                             neighbours signed for it";
+                let cause = "a claim is a receipt for what this peer carried, or proves that one was \
+                             forked: show those that neighbours signed for it";
                 return Err((ErrorCode::BadClaim, cause.into()));
             };
             let edge = receipt.edge;

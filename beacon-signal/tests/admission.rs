@@ -16,8 +16,8 @@ fn behind_a_proxy(limits: NetworkLimits) -> Config {
     config
 }
 
-const FEW: NetworkLimits = NetworkLimits { connections: 3, rate: 1_000, burst: 1_000 };
-const SLOW: NetworkLimits = NetworkLimits { connections: 1_000, rate: 1, burst: 3 };
+const FEW: NetworkLimits = NetworkLimits { connections: 3, rate: 1_000, burst: 1_000, requests: 1 };
+const SLOW: NetworkLimits = NetworkLimits { connections: 1_000, rate: 1, burst: 3, requests: 1 };
 
 #[tokio::test]
 async fn a_network_has_so_many_connections_at_once() {
@@ -87,7 +87,7 @@ async fn joins_that_come_too_fast_are_told_when_to_come_back() {
 
 #[tokio::test]
 async fn nobody_is_believed_to_be_a_proxy_unless_named() {
-    let limits = NetworkLimits { connections: 1, rate: 1, burst: 1 };
+    let limits = NetworkLimits { connections: 1, rate: 1, burst: 1, requests: 1 };
     let mut config = behind_a_proxy(limits);
     config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let server = Running::start(config).await;
@@ -96,4 +96,37 @@ async fn nobody_is_believed_to_be_a_proxy_unless_named() {
     for _ in 0..5 {
         open.push(Peer::connect_from(&server, "203.0.113.1").await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn requests_that_come_too_often_are_told_when_to_come_back() {
+    let server = Running::start(behind_a_proxy(SLOW)).await;
+    let ask = async |path: &str, from: &str| {
+        let (head, body) = server.get_with(path, &format!("x-forwarded-for: {from}\r\n")).await;
+        let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head, body)
+    };
+    // Fifty at once, whatever they ask for, and a second for each one more.
+    let mut asked = 0;
+    let (head, body) = loop {
+        asked += 1;
+        let path = ["/api/streams", "/nothing", "/", "/api/ledger"][asked % 4];
+        let (status, head, body) = ask(path, "203.0.113.1").await;
+        if status == 429 {
+            break (head, body);
+        }
+        assert!(asked < 10_000, "{head}");
+    };
+    assert!(asked > 50, "{asked}");
+    assert!(head.contains("retry-after: ") && head.contains("application/json"), "{head}");
+    assert!(body.contains("{\"error\":\"more than 1 requests per second come"), "{body}");
+    assert_eq!(ask("/api/streams", "203.0.113.2").await.0, 200, "another network");
+    assert_eq!(server.get("/api/streams").await.1, "[]", "this machine");
+    // Peers are counted as such, and who watches over the server is not.
+    Peer::connect_from(&server, "203.0.113.1").await.unwrap();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(ask(path, "203.0.113.1").await.0, 200, "{path}");
+    }
+    let page = server.get("/metrics").await.1;
+    assert!(page.contains("beacon_signal_turned_away_total{limit=\"requests\"} 1\n"), "{page}");
 }

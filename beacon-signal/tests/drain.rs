@@ -169,8 +169,8 @@ async fn peers_of_a_node_that_drains_move_to_another_and_the_mesh_notices_nothin
     // Nobody is told of one that has gone, but for the one that went nowhere, when the node's lease is over.
     witness
         .until(|message| match message {
-            ServerMessage::Gone { peer } if peer == id(60) => Some(()),
-            ServerMessage::Gone { peer } => panic!("{peer} is said to have gone"),
+            ServerMessage::Gone { peer, .. } if peer == id(60) => Some(()),
+            ServerMessage::Gone { peer, .. } => panic!("{peer} is said to have gone"),
             _ => None,
         })
         .await;

@@ -117,7 +117,7 @@ async fn a_reader_that_does_not_read_is_dropped() {
     let (_slow, _) = Peer::join(&server, viewer("launch", 1)).await;
     let (mut sender, _) = Peer::join(&server, viewer("launch", 2)).await;
     let gone = watcher.until(|message| match message {
-        ServerMessage::Gone { peer } => (peer == id(1)).then_some(()),
+        ServerMessage::Gone { peer, .. } => (peer == id(1)).then_some(()),
         _ => None,
     });
     let data = vec![0; 16 * 1024];
@@ -152,7 +152,8 @@ async fn silent_connections_are_closed() {
             tokio::select! {
                 _ = beat.tick() => watcher.send(&ClientMessage::Heartbeat).await,
                 message = watcher.next() => {
-                    if message == (ServerMessage::Gone { peer: id(1) }) { return; }
+                    let gone = ServerMessage::Gone { peer: id(1), banned: false };
+                    if message == gone { return; }
                 }
             }
         }

@@ -52,7 +52,7 @@ async fn look(server: &Running, path: &str) -> Value {
 
 async fn until_gone(peer: &mut Peer, number: u16) {
     peer.until(|message| match message {
-        ServerMessage::Gone { peer } => (peer == id(number)).then_some(()),
+        ServerMessage::Gone { peer, .. } => (peer == id(number)).then_some(()),
         _ => None,
     })
     .await;
@@ -230,7 +230,10 @@ async fn an_owner_is_obeyed_at_all_nodes() {
     let ban = Action::Ban { peer: ShortId::from(id(2)) };
     assert_eq!(give(&a, ban).await.0, 200);
     assert_eq!(pest.until_closed().await, (Some(ErrorCode::Banned), Some(1008)));
-    until_gone(&mut other, 2).await;
+    for peer in [&mut other, &mut source] {
+        let gone = ServerMessage::Gone { peer: id(2), banned: true };
+        peer.until(|message| (message == gone).then_some(())).await;
+    }
     for node in [&a, &b] {
         assert_eq!(refused(node, viewer("launch", 2)).await, ErrorCode::Banned);
     }
@@ -256,6 +259,52 @@ async fn an_owner_is_obeyed_at_all_nodes() {
     assert_eq!(look(&a, "/api/streams").await, json!([]));
     let (status, said) = give(&a, Action::End).await;
     assert!(status == 404, "{status} {said}");
+}
+
+/// Muted at one node it is muted at all, also when it comes to another.
+#[tokio::test]
+async fn who_is_muted_is_told_of_at_no_node() {
+    let redis = Redis::start();
+    let config = |node| {
+        let mut config = shared(&redis, node);
+        config.refresh = Duration::from_millis(300);
+        config
+    };
+    let (a, b) = (Running::start(config("a")).await, Running::start(config("b")).await);
+    let (_source, _) = Peer::join(&a, origin("launch", 1, 7)).await;
+    let (mut boaster, _) = Peer::join(&b, viewer("launch", 2)).await;
+    let (mut other, _) = Peer::join(&a, viewer("launch", 3)).await;
+    let (_marker, _) = Peer::join(&a, viewer("launch", 99)).await;
+    let boast = report(100, Role::SuperSeed, 1, 50);
+    // The next hints that name the marker, as all do after a moment.
+    let told = async |peer: &mut Peer| {
+        peer.until(|message| match message {
+            ServerMessage::Peers { peers } => {
+                let marked = peers.iter().any(|hint| hint.peer == id(99));
+                marked.then(|| peers.into_iter().find(|hint| hint.peer == id(2)))
+            }
+            _ => None,
+        })
+        .await
+    };
+    boaster.send(&boast).await;
+    while told(&mut other).await.is_none_or(|hint| hint.score < 100) {}
+    let short = ShortId::from(id(2));
+    assert_eq!(give(&a, Action::Mute { peer: short }).await.0, 200);
+    while told(&mut other).await.is_some() {}
+    drop(boaster);
+    let (mut boaster, _) = Peer::join(&a, viewer("launch", 2)).await;
+    boaster.send(&boast).await;
+    for _ in 0..3 {
+        assert_eq!(told(&mut other).await, None);
+    }
+    boaster.signal(3, b"may watch").await;
+    assert_eq!(other.until_signal().await.0, id(2));
+    assert_eq!(give(&b, Action::Unmute { peer: short }).await.0, 200);
+    // Its node hears of it a moment later, and peers report again and again.
+    while told(&mut other).await.is_none_or(|hint| hint.score < 100) {
+        boaster.send(&boast).await;
+    }
 }
 
 fn now_ms() -> u64 {

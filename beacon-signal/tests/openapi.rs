@@ -4,16 +4,19 @@
 mod peer;
 
 use beacon_ledger::tip::Recipient;
-use beacon_ledger::{AccountId, Id, Tip};
-use beacon_sdk::About;
+use beacon_ledger::{AccountId, Deposit, Edge, ForkProof, Id, Receipt, Request as _, Split, Tip};
 use beacon_sdk::signaling::ClientMessage;
+use beacon_sdk::{About, PublicKey};
 use beacon_signal::order::{Action, Order};
-use beacon_signal::{Config, LedgerConfig};
-use peer::{HANG, Peer, Running, id, identity, origin, post};
+use beacon_signal::{Config, LedgerConfig, Operator};
+use data_encoding::BASE64;
+use peer::{HANG, Peer, Running, broadcast, id, identity, origin, post};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
+
+const SECRET: &str = "the operator's secret";
 
 /// What is wrong with `value` by `schema`, if anything; the words of JSON Schema that the description uses.
 fn fault(doc: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
@@ -68,7 +71,15 @@ fn check(doc: &Value, method: &str, path: &str, status: u16, body: &str) {
 }
 
 async fn get(server: &Running, doc: &Value, path: &str, asked: &str) -> u16 {
-    let (head, body) = server.get(asked).await;
+    get_as(server, doc, path, asked, SECRET).await
+}
+
+async fn get_as(server: &Running, doc: &Value, path: &str, asked: &str, secret: &str) -> u16 {
+    let who = match secret {
+        "" => String::new(),
+        secret => format!("authorization: Bearer {secret}\r\n"),
+    };
+    let (head, body) = server.get_with(asked, &who).await;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     check(doc, "get", path, status, &body);
     status
@@ -82,6 +93,7 @@ async fn answers_are_as_described() {
     (ledger.grant, ledger.vest) = ("5".parse().unwrap(), Duration::ZERO);
     let mut config = Config::default();
     config.ledger = Some(ledger);
+    config.operator = Some(Operator::new(SECRET).unwrap());
     let server = Running::start(config).await;
     let doc: Value = serde_json::from_str(&server.get("/api/openapi.json").await.1).unwrap();
     assert_eq!(doc["openapi"], "3.1.0");
@@ -117,7 +129,15 @@ async fn answers_are_as_described() {
     ] {
         assert_eq!(get(&server, &doc, path, &asked).await, status, "{asked}");
     }
+    for (path, asked) in [
+        (accounts, format!("/api/accounts/{}", id(1))),
+        (statement, format!("/api/accounts/{pool}/statement")),
+    ] {
+        assert_eq!(get_as(&server, &doc, path, &asked, "").await, 401, "{asked}");
+        assert_eq!(get_as(&server, &doc, path, &asked, "a guess").await, 403, "{asked}");
+    }
     let issuer = serde_json::from_str::<Value>(&server.get("/api/ledger").await.1).unwrap();
+    asked_of_the_ledger(&server, &doc, issuer["issuer"].as_str().unwrap().parse().unwrap()).await;
     let tip = |amount: &str| Tip {
         id: Id::new(5, [1; 10]),
         issuer: issuer["issuer"].as_str().unwrap().parse().unwrap(),
@@ -160,6 +180,57 @@ async fn answers_are_as_described() {
         let asked = path.replace("{account}", "issuance");
         assert_eq!(get(&plain, &doc, path, &asked).await, 404);
     }
+}
+
+/// Deposits, splits and proofs.
+async fn asked_of_the_ledger(server: &Running, doc: &Value, issuer: PublicKey) {
+    let check = async |path: &str, name: &str, body: Value, status: u16| {
+        assert_eq!(fault(doc, &doc["components"]["schemas"][name], &body, name), None);
+        let (got, _, said) = post(server.addr, path, &body.to_string()).await;
+        assert_eq!(got, status, "{said}");
+        check(doc, "post", path, got, &said);
+    };
+    let deposit = |number: u8| Deposit {
+        id: Id::new(6, [number; 10]),
+        issuer,
+        sponsor: id(8),
+        publisher: id(1),
+        amount: "9".parse().unwrap(),
+        note: String::new(),
+    };
+    for (by, status) in [(8, 402), (5, 403)] {
+        let signed = serde_json::to_value(deposit(1).sign(&identity(by))).unwrap();
+        check("/api/deposit", "Deposit", signed, status).await;
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_millis()).unwrap();
+    let split = |from_ms, weight| {
+        let to = vec![Recipient { peer: id(6), weight }];
+        Split { issuer, publisher: id(1), from_ms, to }
+    };
+    for (split, by, status) in [
+        (split(now, 1), 1, 200),
+        (split(now, 2), 1, 409),
+        (split(now, 0), 1, 400),
+        (split(now, 1), 2, 403),
+    ] {
+        let signed = serde_json::to_value(split.sign(&identity(by))).unwrap();
+        check("/api/split", "Split", signed, status).await;
+    }
+    let edge = Edge {
+        id: Id::new(now, [1; 10]),
+        broadcast: broadcast(1, 7),
+        uploader: id(2),
+        downloader: id(3),
+        session: 1,
+        expires_ms: now + 1000,
+    };
+    // Not by this server's key: no proof to it.
+    let edge = edge.sign(&identity(9));
+    let sign = |cum| Receipt::sign(&identity(3), &edge, None, cum, 0).unwrap();
+    let proof = ForkProof::new(sign(1), sign(2)).unwrap();
+    let body = serde_json::json!({ "proof": BASE64.encode(&proof.encode()) });
+    check("/api/fork", "Fork", body, 400).await;
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn refused(server: &Running, guest: peer::Guest) -> (ErrorCode, Option<u16
 
 async fn until_gone(peer: &mut Peer, number: u16) {
     peer.until(|message| match message {
-        ServerMessage::Gone { peer } => (peer == id(number)).then_some(()),
+        ServerMessage::Gone { peer, .. } => (peer == id(number)).then_some(()),
         _ => None,
     })
     .await;

@@ -124,7 +124,7 @@ async fn a_name_has_one_publisher_and_its_latest_run() {
     drop(second);
     watcher
         .until(|message| match message {
-            ServerMessage::Gone { peer } => (peer == id(1)).then_some(()),
+            ServerMessage::Gone { peer, .. } => (peer == id(1)).then_some(()),
             _ => None,
         })
         .await;
@@ -170,7 +170,7 @@ async fn those_who_leave_are_told_of() {
     drop(breaks);
     let mut gone = Vec::new();
     while gone.len() < 2 {
-        if let ServerMessage::Gone { peer } = stays.next().await {
+        if let ServerMessage::Gone { peer, .. } = stays.next().await {
             gone.push(peer);
         }
     }

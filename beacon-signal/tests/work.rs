@@ -90,7 +90,7 @@ async fn a_quiet_server_asks_nothing_and_a_crowded_one_lets_in_who_works() {
 async fn a_flood_is_paid_for_by_the_network_that_it_comes_from() {
     let mut config = small();
     config.strangers_rate = 1000;
-    config.network = NetworkLimits { connections: 1000, rate: 10, burst: 40 };
+    config.network = NetworkLimits { connections: 1000, rate: 10, burst: 40, requests: 200 };
     let server = Running::start(config).await;
     let mut asked = vec![0];
     let mut inside = Vec::new();

@@ -85,6 +85,11 @@ fn history(choices: &[u8]) {
             }
             _ => {
                 while let Some(claim) = ledger.poll_claim() {
+                    if let Ok(proof) = ForkProof::decode(&claim) {
+                        assert!(!honest, "an honest history is claimed to be a fork");
+                        assert_eq!(proof.verify(&who(1).public()), Ok(()));
+                        continue;
+                    }
                     let receipt = Receipt::decode(&claim).unwrap();
                     assert_eq!(receipt.verify(&who(1).public()), Ok(()));
                     let which = usize::from(receipt.edge == edges[1]);

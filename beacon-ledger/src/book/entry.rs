@@ -32,7 +32,7 @@ pub enum Rule {
     Share = 5,
     /// A gift from a viewer.
     Tip = 6,
-    /// A part of revenue that several broadcast together.
+    /// A part of the broadcaster's share, which it divides among those who broadcast together.
     CoStream = 7,
     /// What was earned may be spent now.
     Vest = 8,
@@ -141,6 +141,9 @@ pub enum Reason {
         paid_before: Micro,
         /// And after.
         paid_after: Micro,
+        /// From when the split holds by which the broadcaster's share was divided, Unix milliseconds; none if it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        split_ms: Option<u64>,
     },
     /// A gift to one or several.
     Tip {
@@ -290,6 +293,7 @@ mod tests {
             receipt: Id::default(),
             paid_before: Micro::MAX,
             paid_after: Micro::MAX,
+            split_ms: Some(u64::MAX),
         };
         assert!(receipt.to_json().len() <= REASON_BYTES_MAX);
         assert!(Reason::note(&note.repeat(3)).to_json().len() <= REASON_BYTES_MAX);

@@ -124,6 +124,12 @@ pub enum Refusal {
     /// An account would have got or given more than 2^63 − 1 micro-credits.
     #[error("{0} would overflow")]
     Overflow(AccountId),
+    /// Another deed of that name begins at the same moment.
+    #[error("another one begins at the same moment, {0}: choose another moment")]
+    Begun(u64),
+    /// More deeds are kept of that name than there may be.
+    #[error("1000 of these are kept, the most there can be")]
+    Kept,
     /// The entry breaks a rule of form.
     #[error("the entry is malformed: {0}")]
     Malformed(&'static str),

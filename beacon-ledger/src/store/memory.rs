@@ -1,7 +1,9 @@
 //! [`MemoryStore`]: for tests, and for trying things out.
 
-use super::{Audit, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError, Sums};
-use crate::book::{Account, AccountId, Entry, Hold, HoldState, Page};
+use super::{
+    Audit, DEEDS_MAX, Deed, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError, Sums,
+};
+use crate::book::{Account, AccountId, Applied, Entry, Hold, HoldState, Page, Refusal};
 use crate::id::Id;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -9,12 +11,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Accounts in memory, gone with the process.
 #[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<Page>);
+pub struct MemoryStore {
+    page: Mutex<Page>,
+    deeds: Mutex<BTreeMap<([u8; 32], u64), String>>,
+}
 
 impl MemoryStore {
     fn page(&self) -> MutexGuard<'_, Page> {
         // A page changes in steps that cannot panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,6 +76,30 @@ impl Store for MemoryStore {
         lines.sort_by_key(|line| line.moved.place());
         lines.truncate(limit.min(LINES_MAX));
         Ok(lines)
+    }
+
+    async fn keep(&self, deed: Deed) -> Result<Result<Applied, Refusal>, StoreError> {
+        if let Err(refused) = deed.check() {
+            return Ok(Err(refused));
+        }
+        let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = deeds.get(&(deed.name, deed.from_ms)).map(String::as_str);
+        let kept = deeds.range((deed.name, 0)..=(deed.name, u64::MAX)).count();
+        if known.is_some() || kept >= DEEDS_MAX {
+            return Ok(deed.known(known));
+        }
+        deeds.insert((deed.name, deed.from_ms), deed.text);
+        Ok(Ok(Applied::New))
+    }
+
+    async fn deed(&self, name: [u8; 32], at_ms: u64) -> Result<Option<Deed>, StoreError> {
+        let deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = deeds.range((name, 0)..=(name, at_ms)).next_back();
+        Ok(last.map(|((name, from_ms), text)| Deed {
+            name: *name,
+            from_ms: *from_ms,
+            text: text.clone(),
+        }))
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

@@ -1,15 +1,17 @@
 //! [`PostgresStore`]: accounts in a database that several machines share.
 
 mod rows;
+mod tls;
 
-use super::{Audit, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError};
-use crate::book::{Account, AccountId, Entry, Hold, Page};
+use super::{Audit, Deed, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError};
+use crate::book::{Account, AccountId, Applied, Entry, Hold, Page, Refusal};
 use crate::id::Id;
 use async_trait::async_trait;
 use core::time::Duration;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
@@ -24,7 +26,7 @@ const ATTEMPTS_MAX: u32 = 20;
 /// The pause before the second attempt; twice as long each time, up to 64 times.
 const PAUSE: Duration = Duration::from_millis(2);
 /// The schema, version by version; a new one is appended.
-const MIGRATIONS: &[&str] = &[include_str!("postgres_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("postgres_1.sql"), include_str!("postgres_2.sql")];
 
 /// Accounts in a PostgreSQL database, in the schema `beacon_ledger`. Any number of processes may use it
 /// at once.
@@ -34,7 +36,8 @@ const MIGRATIONS: &[&str] = &[include_str!("postgres_1.sql")];
 /// primary key: one of them starts over, as after a deadlock or a serialisation failure. It uses no
 /// advisory locks, session state or sequences.
 ///
-/// Connections are not encrypted: use a Unix socket, or a network that is yours.
+/// Connections are encrypted where the address says `sslmode=require`: the server's certificate is verified then, by the
+/// authorities in `sslrootcert=FILE` or else the machine's. Without it use a Unix socket, or a network that is yours.
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
@@ -142,12 +145,17 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`]: no such address, out of reach, or a later version's schema.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let (url, tls) = tls::read(url)?;
         let config: Result<Config, _> = url.parse();
         let mut config = config.map_err(|error| StoreError::Address(explain(&error)))?;
         config.application_name("beacon-ledger");
         config.connect_timeout(CONNECT);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, NoTls, recycling);
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        let manager = match tls {
+            Some(tls) => Manager::from_config(config, tls, recycling),
+            None => Manager::from_config(config, NoTls, recycling),
+        };
         let settings = format!("SET statement_timeout = {}", STATEMENT.as_millis());
         let settle = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             let settings = settings.clone();
@@ -275,6 +283,19 @@ impl Store for PostgresStore {
         let client = self.client().await.map_err(Failure::settled)?;
         let lines = rows::lines(&client, account, after, limit.min(LINES_MAX)).await;
         lines.map_err(Failure::settled)
+    }
+
+    async fn keep(&self, deed: Deed) -> Result<Result<Applied, Refusal>, StoreError> {
+        if let Err(refused) = deed.check() {
+            return Ok(Err(refused));
+        }
+        let client = self.client().await.map_err(Failure::settled)?;
+        rows::keep(&client, &deed).await.map_err(Failure::settled)
+    }
+
+    async fn deed(&self, name: [u8; 32], at_ms: u64) -> Result<Option<Deed>, StoreError> {
+        let client = self.client().await.map_err(Failure::settled)?;
+        rows::deed(&client, name, at_ms).await.map_err(Failure::settled)
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

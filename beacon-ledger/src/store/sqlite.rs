@@ -2,8 +2,8 @@
 
 mod rows;
 
-use super::{Audit, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError};
-use crate::book::{Account, AccountId, Entry, Hold, Page};
+use super::{Audit, Deed, EXPIRE_MAX, LINES_MAX, Line, Outcomes, Place, Store, StoreError};
+use crate::book::{Account, AccountId, Applied, Entry, Hold, Page, Refusal};
 use crate::id::Id;
 use async_trait::async_trait;
 use core::fmt;
@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Marks the file as one of ours: "bcnl".
 const APPLICATION_ID: i64 = 0x6263_6e6c;
 /// The schema, version by version; a new one is appended.
-const MIGRATIONS: &[&str] = &[include_str!("sqlite_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("sqlite_1.sql"), include_str!("sqlite_2.sql")];
 
 /// Accounts in one SQLite file. One thread writes, and takes what waits into one commit; another
 /// reads. What is acknowledged has reached the disk (WAL, `synchronous=FULL`).
@@ -44,6 +44,7 @@ struct Worker<T> {
 enum Write {
     Apply { now_ms: u64, entries: Vec<Entry>, reply: oneshot::Sender<Result<Outcomes, StoreError>> },
     Expire { now_ms: u64, reply: oneshot::Sender<Result<usize, StoreError>> },
+    Keep { deed: Deed, reply: oneshot::Sender<Result<Result<Applied, Refusal>, StoreError>> },
 }
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
@@ -215,28 +216,32 @@ fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Write>) {
 enum Done {
     Applied(Outcomes),
     Expired(usize),
+    Kept(Result<Applied, Refusal>),
 }
 
 impl Write {
     fn size(&self) -> usize {
         match self {
             Self::Apply { entries, .. } => entries.len(),
-            Self::Expire { .. } => 1,
+            Self::Expire { .. } | Self::Keep { .. } => 1,
         }
     }
 
     /// Whoever asked may have gone.
     fn answer(self, done: Result<Done, StoreError>) {
         let other = || StoreError::Broken("another job's outcome".to_owned());
-        match self {
-            Self::Apply { reply, .. } => drop(reply.send(done.and_then(|done| match done {
-                Done::Applied(outcomes) => Ok(outcomes),
-                Done::Expired(_) => Err(other()),
-            }))),
-            Self::Expire { reply, .. } => drop(reply.send(done.and_then(|done| match done {
-                Done::Expired(count) => Ok(count),
-                Done::Applied(_) => Err(other()),
-            }))),
+        match (self, done) {
+            (Self::Apply { reply, .. }, Ok(Done::Applied(done))) => drop(reply.send(Ok(done))),
+            (Self::Expire { reply, .. }, Ok(Done::Expired(done))) => drop(reply.send(Ok(done))),
+            (Self::Keep { reply, .. }, Ok(Done::Kept(done))) => drop(reply.send(Ok(done))),
+            (job, done) => {
+                let error = done.err().unwrap_or_else(other);
+                match job {
+                    Self::Apply { reply, .. } => drop(reply.send(Err(error))),
+                    Self::Expire { reply, .. } => drop(reply.send(Err(error))),
+                    Self::Keep { reply, .. } => drop(reply.send(Err(error))),
+                }
+            }
         }
     }
 }
@@ -258,6 +263,7 @@ fn commit(connection: &mut Connection, group: &[Write]) -> Result<Vec<Done>, Sto
                     let freed = due.into_iter().filter(|&id| page.expire(*now_ms, id)).count();
                     done.push(Done::Expired(freed));
                 }
+                Write::Keep { deed, .. } => done.push(Done::Kept(rows::keep(&change, deed)?)),
             }
         }
         rows::save(&change, &page)?;
@@ -331,6 +337,17 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Line>, StoreError> {
         let limit = limit.min(LINES_MAX);
         self.read(move |connection| rows::lines(connection, account, after, limit)).await
+    }
+
+    async fn keep(&self, deed: Deed) -> Result<Result<Applied, Refusal>, StoreError> {
+        match deed.check() {
+            Ok(()) => self.writer.ask(|reply| Write::Keep { deed, reply }).await,
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    async fn deed(&self, name: [u8; 32], at_ms: u64) -> Result<Option<Deed>, StoreError> {
+        self.read(move |connection| rows::deed(connection, name, at_ms)).await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

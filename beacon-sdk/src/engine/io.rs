@@ -17,6 +17,8 @@ pub enum Input {
     Discovered(Vec<PeerHint>),
     /// The rendezvous says that a peer has left.
     Gone(PeerId),
+    /// The rendezvous says that the owner of the broadcast has sent a peer away.
+    Banned(PeerId),
     /// The rendezvous pays, and its edges are signed by this key.
     Issuer(PublicKey),
     /// The rendezvous gives an edge for the ledger, at most

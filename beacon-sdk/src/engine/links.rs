@@ -35,19 +35,22 @@ pub(super) struct Links {
     known: Vec<Known>,
     dialing: BTreeMap<PeerId, Instant>,
     banned: BTreeSet<PeerId>,
+    /// Those that the owner has sent away, for as long as the rendezvous does not name them again.
+    away: BTreeSet<PeerId>,
 }
 
 impl Links {
     /// The rendezvous names peers, best first.
     pub(super) fn hint(&mut self, me: PeerId, hints: &[PeerHint]) {
         for (rank, hint) in (0_u16..).zip(hints.iter().take(64)) {
+            self.away.remove(&hint.peer);
             self.learn(me, hint.peer, rank);
         }
     }
 
     /// A neighbour or the rendezvous names a peer.
     pub(super) fn learn(&mut self, me: PeerId, peer: PeerId, rank: u16) {
-        if peer == me || self.banned.contains(&peer) {
+        if peer == me || self.banned(&peer) {
             return;
         }
         if let Some(known) = self.find(&peer) {
@@ -92,7 +95,16 @@ impl Links {
     }
 
     pub(super) fn banned(&self, peer: &PeerId) -> bool {
-        self.banned.contains(peer)
+        self.banned.contains(peer) || self.away.contains(peer)
+    }
+
+    /// The owner has sent a peer away; whether it was being dialled.
+    pub(super) fn send_away(&mut self, peer: PeerId) -> bool {
+        self.forget(&peer);
+        if self.away.len() < BANNED_MAX {
+            self.away.insert(peer);
+        }
+        self.dialing.remove(&peer).is_some()
     }
 
     /// Some known peers, for a neighbour that asks around.

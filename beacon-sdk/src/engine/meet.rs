@@ -198,6 +198,20 @@ impl Engine {
         self.send(key, &Message::Ping(now.as_micros()));
     }
 
+    /// The owner of the broadcast has sent a peer away, as the rendezvous says: no link to it until that names it again. It
+    /// has done nothing that a neighbour could hold against it. Nobody sends the origin away.
+    pub(super) fn on_sent_away(&mut self, peer: PeerId) {
+        if peer == self.broadcast.publisher {
+            return;
+        }
+        let dialed = self.links.send_away(peer);
+        match self.peers.key(&peer) {
+            Some(key) => self.drop_link(key, CloseReason::Done),
+            None if dialed => self.output(Output::Close { peer, reason: CloseReason::Done }),
+            None => {}
+        }
+    }
+
     /// A link is no more: everything that hung on it is let go.
     pub(super) fn lose(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(peer) = self.peers.remove(key) else { return };

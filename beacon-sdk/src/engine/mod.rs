@@ -313,6 +313,7 @@ impl Engine {
             Input::Timeout => {}
             Input::Discovered(hints) => self.links.hint(self.me, &hints),
             Input::Gone(peer) => self.on_gone(peer),
+            Input::Banned(peer) => self.on_sent_away(peer),
             Input::Issuer(issuer) => self.parts.ledger.accept_issuer(issuer),
             Input::Edge(edge) => {
                 // Of an earlier session, or of no ledger of this kind: no business of a neighbour's.

@@ -92,7 +92,8 @@ pub trait Ledger: MaybeSend + Debug + 'static {
 
     /// The next accepted receipt to show to whoever issued its edge, at most [`RECEIPT_BYTES_MAX`] bytes:
     /// the newest of an edge, and each once. One that is lost on the way is made good by the next of its
-    /// edge. A ledger that claims nothing has none.
+    /// edge. A proof that a neighbour has signed what it must not is shown in the same way. A ledger that claims
+    /// nothing has none.
     fn poll_claim(&mut self) -> Option<Bytes> {
         None
     }

@@ -104,6 +104,8 @@ pub enum RendezvousEvent {
     Edge(Bytes),
     /// A peer has left. A hint: links decide for themselves.
     Gone(PeerId),
+    /// The owner of the broadcast has sent a peer away: a link to it ends.
+    Banned(PeerId),
     /// A set-up signal for the transport.
     Signal {
         /// The sender, as the rendezvous knows it.

@@ -276,6 +276,7 @@ impl Edge {
         match event {
             Ok(RendezvousEvent::Peers(hints)) => engine.handle(now, Input::Discovered(hints)),
             Ok(RendezvousEvent::Gone(peer)) => engine.handle(now, Input::Gone(peer)),
+            Ok(RendezvousEvent::Banned(peer)) => engine.handle(now, Input::Banned(peer)),
             Ok(RendezvousEvent::Issuer(issuer)) => engine.handle(now, Input::Issuer(issuer)),
             Ok(RendezvousEvent::Edge(edge)) => engine.handle(now, Input::Edge(edge)),
             Ok(RendezvousEvent::Signal { from, signal }) => self.transport.signal(from, signal),

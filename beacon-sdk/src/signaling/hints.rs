@@ -37,6 +37,12 @@ pub fn reported(peer: PeerId, origin: bool, report: &Report) -> PeerHint {
     PeerHint { peer, score: report.score.min(100), role, depth: report.depth.max(1), slots }
 }
 
+/// What is kept of a peer that the owner of the broadcast has muted: it is told to nobody, and ranks last.
+#[must_use]
+pub fn muted(peer: PeerId) -> PeerHint {
+    PeerHint { score: 0, slots: 0, ..newcomer(peer, false) }
+}
+
 /// Order of preference as a parent, best first: room, nearness, score, room again.
 pub fn preference(hint: &PeerHint) -> impl Ord + use<> {
     (hint.slots == 0, hint.depth, Reverse(hint.score), Reverse(hint.slots), hint.peer)

@@ -128,7 +128,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         paying,
         edges,
         vec(hint, 0..=HINTS_MAX).prop_map(|peers| ServerMessage::Peers { peers }),
-        peer().prop_map(|peer| ServerMessage::Gone { peer }),
+        (peer(), any::<bool>()).prop_map(|(peer, banned)| ServerMessage::Gone { peer, banned }),
         (peer(), data()).prop_map(|(from, data)| ServerMessage::Signal { from, data }),
         Just(ServerMessage::Heartbeat),
         Just(ServerMessage::error(ErrorCode::NameTaken, "taken")),
@@ -303,7 +303,14 @@ fn golden_texts() {
                 r#"{{"type":"peers","peers":[{{"peer":"{hex}","score":80,"role":"relay","depth":1,"slots":4}}]}}"#
             ),
         ),
-        (ServerMessage::Gone { peer }, format!(r#"{{"type":"gone","peer":"{hex}"}}"#)),
+        (
+            ServerMessage::Gone { peer, banned: false },
+            format!(r#"{{"type":"gone","peer":"{hex}"}}"#),
+        ),
+        (
+            ServerMessage::Gone { peer, banned: true },
+            format!(r#"{{"type":"gone","peer":"{hex}","banned":true}}"#),
+        ),
         (
             ServerMessage::Signal { from: peer, data },
             format!(r#"{{"type":"signal","from":"{hex}","data":"c2Rw"}}"#),

@@ -16,6 +16,9 @@ const CONNECTIONS_PER_JOIN: u32 = 2;
 /// what a school does in a minute is no crowd, what goes on for an hour is. (Guess.)
 const STRANGERS_PER_JOIN: u32 = 10;
 
+/// Requests of a network at once, in seconds of their rate: a class that opens a page together.
+const REQUESTS_AT_ONCE: u32 = 50;
+
 /// A limit that a network exceeds.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Surplus {
@@ -41,6 +44,8 @@ struct Quota {
     joins: Bucket,
     /// Joins of those who brought no token.
     strangers: Bucket,
+    /// Requests for pages and `/api`.
+    requests: Bucket,
 }
 
 impl Quota {
@@ -50,6 +55,7 @@ impl Quota {
             && self.arrivals.is_full(now)
             && self.joins.is_full(now)
             && self.strangers.is_full(now)
+            && self.requests.is_full(now)
     }
 }
 
@@ -62,15 +68,15 @@ impl Quotas {
         self.networks.len()
     }
 
-    /// A connection comes.
-    pub(super) fn arrive(&mut self, now: Instant, network: Network) -> Result<(), Surplus> {
+    /// What is counted of a network, from now on if nothing was.
+    fn of(&mut self, now: Instant, network: Network) -> &mut Quota {
         // Every open connection keeps one network at most.
         let is_full = self.networks.len() >= self.open + self.absent_max;
         if is_full && !self.networks.contains_key(&network) {
             self.forget(now);
         }
-        let NetworkLimits { connections, rate, burst } = self.limits;
-        let quota = self.networks.entry(network).or_insert_with(|| Quota {
+        let NetworkLimits { rate, burst, requests, .. } = self.limits;
+        self.networks.entry(network).or_insert_with(|| Quota {
             open: 0,
             arrivals: Bucket::new(now, rate * CONNECTIONS_PER_JOIN, burst * CONNECTIONS_PER_JOIN),
             joins: Bucket::new(now, rate, burst),
@@ -79,14 +85,26 @@ impl Quotas {
                 Duration::from_secs(1) * STRANGERS_PER_JOIN / rate,
                 burst,
             ),
-        });
-        if quota.open >= connections {
-            return Err(Surplus::Open(connections));
+            requests: Bucket::new(now, requests, requests.saturating_mul(REQUESTS_AT_ONCE)),
+        })
+    }
+
+    /// A connection comes.
+    pub(super) fn arrive(&mut self, now: Instant, network: Network) -> Result<(), Surplus> {
+        let most = self.limits.connections;
+        let quota = self.of(now, network);
+        if quota.open >= most {
+            return Err(Surplus::Open(most));
         }
         quota.arrivals.take(now).map_err(Surplus::Rate)?;
         quota.open += 1;
         self.open += 1;
         Ok(())
+    }
+
+    /// A page or something of `/api` is asked for; or how long that is to wait.
+    pub(super) fn request(&mut self, now: Instant, network: Network) -> Result<(), Duration> {
+        self.of(now, network).requests.take(now)
     }
 
     /// One that has come joins; or how long it is to wait.
@@ -131,7 +149,7 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    const LIMITS: NetworkLimits = NetworkLimits { connections: 4, rate: 1, burst: 3 };
+    const LIMITS: NetworkLimits = NetworkLimits { connections: 4, rate: 1, burst: 3, requests: 1 };
 
     fn network(number: u32) -> Network {
         Network::of(IpAddr::V4(number.into()))

@@ -1,7 +1,7 @@
 //! What waits to be written into the accounts.
 
 use beacon_ledger::economy::Prefix;
-use beacon_ledger::{Id, Receipt};
+use beacon_ledger::{ForkProof, Id, Receipt};
 use beacon_sdk::{PeerId, PublicKey};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 const CLAIMS_MAX: usize = 65_536;
 /// Receipts of one uploader that wait at most: twice the links that a peer can have.
 const CLAIMS_OF_ONE_MAX: usize = 512;
-/// Publishers that wait at most.
+/// Publishers that wait at most, and proofs of forks.
 const GRANTS_MAX: usize = 4096;
 /// Errands that are taken at once.
 const TAKE_MAX: usize = 1024;
@@ -24,6 +24,8 @@ pub(crate) enum Errand {
     Grant(PublicKey),
     /// An uploader shows a receipt. Its signatures have not been looked at.
     Claim { receipt: Box<Receipt>, prefix: Option<Prefix> },
+    /// Somebody shows that two histories were signed. Its signatures have not been looked at.
+    Fork(Box<ForkProof>),
 }
 
 /// Of each edge the newest receipt alone: older ones count for nothing any more.
@@ -38,6 +40,8 @@ struct Waiting {
     grants: BTreeSet<PublicKey>,
     /// By uploader first: nobody can put a receipt in the place of another's.
     claims: BTreeMap<(PeerId, Id), (Box<Receipt>, Option<Prefix>)>,
+    /// By what it shows, whole: a forged proof does not keep a true one out.
+    forks: BTreeMap<Vec<u8>, Box<ForkProof>>,
 }
 
 impl Till {
@@ -57,6 +61,12 @@ impl Till {
                 }
             }
             Errand::Claim { receipt, prefix } => waiting.claim(receipt, prefix),
+            Errand::Fork(proof) => {
+                waiting.forks.len() < GRANTS_MAX && {
+                    waiting.forks.insert(proof.encode(), proof);
+                    true
+                }
+            }
         };
         drop(waiting);
         self.came.notify_one();
@@ -72,6 +82,8 @@ impl Till {
                 taken.push(Errand::Grant(publisher));
             } else if taken.iter().any(|errand| matches!(errand, Errand::Grant(_))) {
                 break;
+            } else if let Some((_, proof)) = waiting.forks.pop_first() {
+                taken.push(Errand::Fork(proof));
             } else if let Some((_, (receipt, prefix))) = waiting.claims.pop_first() {
                 taken.push(Errand::Claim { receipt, prefix });
             } else {
@@ -84,7 +96,7 @@ impl Till {
     /// How much waits.
     pub(crate) fn len(&self) -> usize {
         let waiting = self.waiting();
-        waiting.grants.len() + waiting.claims.len()
+        waiting.grants.len() + waiting.forks.len() + waiting.claims.len()
     }
 
     /// Completes when something waits.
@@ -152,6 +164,10 @@ mod tests {
     fn the_newest_receipt_of_an_edge_waits_and_grants_come_first() {
         let till = Till::default();
         let [first, second] = receipts(3, 1);
+        let other = Receipt::sign(&who(9), &first.edge, None, 11, 0).unwrap();
+        let proof = Box::new(ForkProof::new(first.clone(), other).unwrap());
+        assert!(till.put(Errand::Fork(proof.clone())) && till.put(Errand::Fork(proof)));
+        assert!(matches!(till.take().as_slice(), [Errand::Fork(_)]), "the same proof once");
         for receipt in [&second, &first, &receipts(4, 1)[0]] {
             assert!(till.put(claim(receipt)));
         }

@@ -116,8 +116,8 @@ impl Here {
         refresh: Duration,
     ) {
         match word {
-            Word::In { name, connection, broadcast, pool } => {
-                self.let_in(name, connection, broadcast, &pool, greeting, refresh);
+            Word::In { name, connection, broadcast, pool, muted } => {
+                self.let_in((name, connection, muted), broadcast, &pool, greeting, refresh);
             }
             Word::Replaced { name, peer, connection } => {
                 let seat = Seat { name, peer, connection };
@@ -144,24 +144,37 @@ impl Here {
                 let Some(part) = self.parts.get_mut(&name) else { return };
                 part.size = part.size.saturating_sub(1);
                 part.newcomers.retain(|other| other.peer != peer);
-                part.tell_all(None, &ServerMessage::Gone { peer });
+                part.tell_all(None, &ServerMessage::Gone { peer, banned: false });
             }
             Word::Run { name, broadcast, origin } => {
                 let Some(part) = self.parts.get_mut(&name) else { return };
                 if part.broadcast != Some(broadcast) {
-                    part.broadcast = Some(broadcast);
+                    let before = part.broadcast.replace(broadcast).map(|run| run.publisher);
                     part.members.values_mut().for_each(|member| member.edges.forget_issued());
+                    if before != Some(broadcast.publisher) {
+                        // What another owner ordered is no longer meant.
+                        let muted = part.members.values_mut().filter(|member| member.muted);
+                        muted.for_each(|member| member.hush(false));
+                    }
                     part.tell_all(Some(origin), &greeting.joined(Some(broadcast)));
                 }
             }
-            // Their sessions end, and take them out.
-            Word::Banned { name, peer } => {
-                let members = self.parts.get(&name).into_iter().flat_map(|part| &part.members);
-                let meant = |(id, member): &(&PeerId, &Member)| {
-                    ShortId::from(**id) == peer && member.publish.is_none()
-                };
-                for (_, member) in members.filter(meant) {
+            Word::Banned { name, peer, peers } => {
+                let Some(part) = self.parts.get(&name) else { return };
+                // Their sessions end, and take them out.
+                for (_, member) in part.members.iter().filter(|member| meant(peer, member)) {
                     member.outbox.close(ErrorCode::Banned, SENT_AWAY);
+                }
+                for peer in peers {
+                    part.tell_all(Some(peer), &ServerMessage::Gone { peer, banned: true });
+                }
+            }
+            Word::Muted { name, peer, on } => {
+                let Some(part) = self.parts.get_mut(&name) else { return };
+                for (id, member) in &mut part.members {
+                    if meant(peer, &(id, &*member)) {
+                        member.hush(on);
+                    }
                 }
             }
             Word::Ended { name } => {
@@ -184,8 +197,7 @@ impl Here {
 
     fn let_in(
         &mut self,
-        name: String,
-        connection: u64,
+        (name, connection, muted): (String, u64, bool),
         broadcast: Option<BroadcastId>,
         pool: &Pool,
         greeting: Greeting,
@@ -197,12 +209,13 @@ impl Here {
         let part = self.parts.entry(name).or_insert_with(|| Part::new(broadcast));
         (part.broadcast, part.size) = (broadcast, pool.size);
         outbox.send(&greeting.joined(broadcast));
-        let member = Member {
+        let mut member = Member {
             connection,
             session,
             outbox,
             edges: Edges::default(),
             hint,
+            muted: false,
             publish: join.broadcast.filter(|_| join.publish),
             listing: None,
             thumbnail_at: None,
@@ -210,6 +223,9 @@ impl Here {
             unsaid: Unsaid::default(),
             refresh_at: Instant::now() + refresh_after(refresh, pool.size),
         };
+        if muted {
+            member.hush(true);
+        }
         part.members.insert(join.peer, member);
         part.tell(join.peer, pool, &mut self.rng);
         // Its session may have ended meanwhile: then it takes the peer out.
@@ -263,4 +279,9 @@ impl Here {
         }
         here
     }
+}
+
+/// Whether an order about `peer` means a member; the origin cannot be meant.
+fn meant(peer: ShortId, (id, member): &(&PeerId, &Member)) -> bool {
+    ShortId::from(**id) == peer && member.publish.is_none()
 }

@@ -41,6 +41,8 @@ pub(super) struct Member {
     pub(super) outbox: Outbox,
     pub(super) edges: Edges,
     pub(super) hint: PeerHint,
+    /// The owner has muted it: what it says of itself is not looked at.
+    pub(super) muted: bool,
     /// The run of an origin.
     pub(super) publish: Option<BroadcastId>,
     pub(super) listing: Option<Box<Listing>>,
@@ -56,6 +58,16 @@ pub(super) struct Unsaid {
     pub(super) hint: bool,
     pub(super) told: bool,
     pub(super) listing: bool,
+}
+
+impl Member {
+    /// Forgets what it has said of itself.
+    pub(super) fn hush(&mut self, muted: bool) {
+        let peer = self.hint.peer;
+        self.hint = if muted { hints::muted(peer) } else { hints::newcomer(peer, false) };
+        (self.muted, self.told) = (muted, None);
+        self.unsaid = Unsaid { hint: true, told: false, ..core::mem::take(&mut self.unsaid) };
+    }
 }
 
 impl Part {

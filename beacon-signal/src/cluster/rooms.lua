@@ -15,6 +15,7 @@
 --   rank:NAME      sorted set   peer -> preference as a parent, the best lowest
 --   parts:NAME     hash         node -> peers of the room that are there
 --   banned:NAME    set          short ids
+--   muted:NAME     set          short ids of those that are told to nobody
 --   told:NAME      hash         peer -> what it told last of its links and counters, as JSON
 --   events:NAME, samples:NAME   lists of JSON
 
@@ -105,7 +106,7 @@ local function remove(name, peer, node)
   redis.call('ZREM', key('rank', name), peer)
   local size = redis.call('ZCARD', key('rank', name))
   if size == 0 then
-    for _, kind in ipairs({'room', 'at', 'hint', 'rank', 'parts', 'banned', 'told', 'events', 'samples'}) do
+    for _, kind in ipairs({'room', 'at', 'hint', 'rank', 'parts', 'banned', 'muted', 'told', 'events', 'samples'}) do
       redis.call('DEL', key(kind, name))
     end
     redis.call('SREM', 'beacon:rooms', name)
@@ -119,11 +120,26 @@ local function remove(name, peer, node)
   end
 end
 
+-- Those of `peers` that others may be told of: the origin, and who is not muted.
+local function named(name, peers)
+  local muted = key('muted', name)
+  if redis.call('EXISTS', muted) == 0 then return peers end
+  local origin = redis.call('HGET', key('room', name), 'origin')
+  local left = {}
+  for _, peer in ipairs(peers) do
+    if peer == origin or redis.call('SISMEMBER', muted, string.sub(peer, 1, 8)) == 0 then
+      table.insert(left, peer)
+    end
+  end
+  return left
+end
+
 -- Whom a node may tell its peers of.
 local function pool(name, others)
   local rank = key('rank', name)
   local size = redis.call('ZCARD', rank)
-  local function hints(peers)
+  local function hints(ranked)
+    local peers = named(name, ranked)
     if #peers == 0 then return '[]' end
     return '[' .. table.concat(redis.call('HMGET', key('hint', name), unpack(peers)), ',') .. ']'
   end
@@ -150,7 +166,7 @@ local function publish_as(name, peer, broadcast, publisher, epoch)
   local before, origin, owner = unpack(redis.call('HMGET', room, 'broadcast', 'origin', 'publisher'))
   if owner ~= publisher then
     -- What another owner ordered is no longer meant.
-    redis.call('DEL', key('banned', name))
+    redis.call('DEL', key('banned', name), key('muted', name))
     redis.call('HDEL', room, 'ordered')
   end
   if not origin or before ~= broadcast then
@@ -212,9 +228,11 @@ local function join(_, given)
     tell_room(name, about('run', name, ',"broadcast":' .. broadcast .. ',"origin":"' .. peer .. '"'))
   end
   local size = redis.call('ZCARD', key('rank', name))
-  tell_room(name, about('came', name, ',"hint":' .. hint .. ',"size":' .. size))
+  local muted = #named(name, {peer}) == 0
+  if not muted then tell_room(name, about('came', name, ',"hint":' .. hint .. ',"size":' .. size)) end
   local now = redis.call('HGET', room, 'broadcast') or 'null'
-  tell(node, about('in', name, ',"connection":' .. connection .. ',"broadcast":' .. now .. ',"pool":' .. pool(name, 20)))
+  tell(node, about('in', name, ',"connection":' .. connection .. ',"muted":' .. tostring(muted)
+    .. ',"broadcast":' .. now .. ',"pool":' .. pool(name, 20)))
   return 'in'
 end
 
@@ -287,25 +305,58 @@ local function hints(_, given)
   return 'done'
 end
 
+-- Peers of a room that a short id means; the origin cannot be meant.
+local function meant(name, short, origin)
+  local found = {}
+  for _, peer in ipairs(redis.call('HKEYS', key('at', name))) do
+    if string.sub(peer, 1, 8) == short and peer ~= origin then table.insert(found, peer) end
+  end
+  return found
+end
+
+local function ban(name, short, origin)
+  if redis.call('SCARD', key('banned', name)) >= BANNED_MAX then return 'full' end
+  redis.call('SADD', key('banned', name), short)
+  local peers = meant(name, short, origin)
+  for at, peer in ipairs(peers) do
+    -- Nobody is told of it while it goes.
+    redis.call('ZREM', key('rank', name), peer)
+    peers[at] = '"' .. peer .. '"'
+  end
+  tell_room(name, about('banned', name, ',"peer":"' .. short .. '","peers":[' .. table.concat(peers, ',') .. ']'))
+end
+
+local function mute(name, short, origin, on)
+  local muted = key('muted', name)
+  if on and redis.call('SCARD', muted) >= BANNED_MAX then return 'full' end
+  local changed = redis.call(on and 'SADD' or 'SREM', muted, short) == 1
+  if changed then
+    for _, peer in ipairs(meant(name, short, origin)) do redis.call('HDEL', key('told', name), peer) end
+    tell_room(name, about('muted', name, ',"peer":"' .. short .. '","on":' .. tostring(on)))
+  end
+end
+
 -- Does what the owner orders, whose signature the node has seen to.
 local function obey(_, given)
   local name, publisher, epoch, at_ms, action, short = unpack(given)
-  local room, banned = key('room', name), key('banned', name)
+  local room = key('room', name)
   local origin, owner, run, ordered = unpack(redis.call('HMGET', room, 'origin', 'publisher', 'epoch', 'ordered'))
   if not origin then return 'nowhere' end
   if owner ~= publisher or run ~= epoch then return 'not-owner' end
   if tonumber(at_ms) <= tonumber(ordered or '0') then return 'stale' end
+  local why = nil
   if action == 'ban' then
-    if redis.call('SCARD', banned) >= BANNED_MAX then return 'full' end
-    redis.call('SADD', banned, short)
-    tell_room(name, about('banned', name, ',"peer":"' .. short .. '"'))
+    why = ban(name, short, origin)
   elseif action == 'pardon' then
-    redis.call('SREM', banned, short)
+    redis.call('SREM', key('banned', name), short)
+  elseif action == 'mute' or action == 'unmute' then
+    why = mute(name, short, origin, action == 'mute')
   else
     redis.call('HDEL', room, 'origin')
     happened(name, 'ended', string.sub(origin, 1, 8), 1)
     tell_room(name, about('ended', name, ''))
   end
+  if why then return why end
   redis.call('HSET', room, 'ordered', at_ms)
   return 'done'
 end

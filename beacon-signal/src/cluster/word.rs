@@ -11,7 +11,15 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "word", rename_all = "kebab-case")]
 pub(super) enum Word {
     /// A connection of this node is let in.
-    In { name: String, connection: u64, broadcast: Option<BroadcastId>, pool: Pool },
+    In {
+        name: String,
+        connection: u64,
+        broadcast: Option<BroadcastId>,
+        pool: Pool,
+        /// By the owner: what it says of itself is not looked at.
+        #[serde(default)]
+        muted: bool,
+    },
     /// Somebody came, to whichever node.
     Came { name: String, hint: PeerHint, size: usize },
     /// Somebody left; told of small rooms.
@@ -20,8 +28,15 @@ pub(super) enum Word {
     Run { name: String, broadcast: BroadcastId, origin: PeerId },
     /// A newer connection took this one's place.
     Replaced { name: String, peer: PeerId, connection: u64 },
-    /// The owner sends a peer away.
-    Banned { name: String, peer: ShortId },
+    /// The owner sends a peer away: those of the room that are meant are `peers`.
+    Banned {
+        name: String,
+        peer: ShortId,
+        #[serde(default)]
+        peers: Vec<PeerId>,
+    },
+    /// The owner mutes a peer, or no longer.
+    Muted { name: String, peer: ShortId, on: bool },
     /// The owner ends the broadcast.
     Ended { name: String },
     /// A set-up signal. `knows`: the sender's node has told it of the addressee.

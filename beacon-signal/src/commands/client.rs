@@ -1,13 +1,16 @@
 //! Asking a server over HTTP.
 
 use axum::body::{Body, to_bytes};
-use beacon_sdk::Identity;
+use beacon_ledger::Id;
+use beacon_sdk::{Identity, PublicKey};
+use hyper::http::request;
 use hyper::{Request, Uri, header};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde_json::Value;
 use std::error::Error;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -24,11 +27,49 @@ pub(super) fn key(file: &Path) -> Result<Identity, Box<dyn Error>> {
     Ok(beacon_signal::read_or_make_key(file)?)
 }
 
+/// Unix milliseconds.
+pub(super) fn now_ms() -> Result<u64, Box<dyn Error>> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?)
+}
+
+/// A new id, of now.
+pub(super) fn new_id() -> Result<Id, Box<dyn Error>> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random)?;
+    Ok(Id::new(now_ms()?, random))
+}
+
+/// The key that the server's edges are signed by, for which requests to its ledger are signed.
+pub(super) async fn issuer(server: &Uri) -> Result<PublicKey, Box<dyn Error>> {
+    let ledger = get(server, "/api/ledger", None).await?;
+    Ok(ledger["issuer"].as_str().unwrap_or_default().parse()?)
+}
+
 /// What the server answers; its refusal as an error.
-pub(super) async fn ask(
+pub(super) async fn get(
     server: &Uri,
-    method: &str,
     path: &str,
+    authorization: Option<&str>,
+) -> Result<Value, Box<dyn Error>> {
+    let mut request = Request::builder().method("GET").uri(path);
+    if let Some(authorization) = authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    ask(server, request, String::new()).await
+}
+
+/// What the server answers to JSON; its refusal as an error.
+pub(super) async fn post(
+    server: &Uri,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<Value, Box<dyn Error>> {
+    ask(server, Request::builder().method("POST").uri(path), serde_json::to_string(body)?).await
+}
+
+async fn ask(
+    server: &Uri,
+    request: request::Builder,
     body: String,
 ) -> Result<Value, Box<dyn Error>> {
     let cure =
@@ -36,9 +77,7 @@ pub(super) async fn ask(
     let plain = matches!(server.scheme_str(), Some("ws" | "http"));
     let host = server.host().filter(|_| plain).ok_or_else(|| format!("{server}: {cure}"))?;
     let address = format!("{host}:{}", server.port_u16().unwrap_or(80));
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
+    let request = request
         .header(header::HOST, &address)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONNECTION, "close")

@@ -1,12 +1,11 @@
 //! `beacon-signal order`: what the owner of a broadcast has a server do.
 
-use super::client::{ask, key};
+use super::client::{get, key, now_ms, post};
 use beacon_signal::order::{Action, Order, ShortId};
 use clap::ValueEnum;
 use hyper::Uri;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Command {
@@ -16,8 +15,8 @@ pub(crate) struct Command {
     name: String,
     /// What is to be done
     what: What,
-    /// Whom to ban or pardon: the first eight digits of the id, as the dashboard shows it
-    #[arg(required_if_eq_any([("what", "ban"), ("what", "pardon")]))]
+    /// Whom: the first eight digits of the id, as the dashboard shows it
+    #[arg(required_if_eq_any([("what", "ban"), ("what", "pardon"), ("what", "mute"), ("what", "unmute")]))]
     peer: Option<ShortId>,
     /// The broadcaster's key, as `broadcaster --identity FILE` keeps it
     #[arg(long, value_name = "FILE")]
@@ -30,6 +29,10 @@ enum What {
     Ban,
     /// A banned peer may come again
     Pardon,
+    /// The peer may watch, and nothing that it says of itself counts
+    Mute,
+    /// What a muted peer says counts again
+    Unmute,
     /// The broadcast ends
     End,
 }
@@ -41,19 +44,19 @@ pub(crate) async fn give(command: Command) -> Result<String, Box<dyn Error>> {
     let action = match (what, peer) {
         (What::Ban, Some(peer)) => Action::Ban { peer },
         (What::Pardon, Some(peer)) => Action::Pardon { peer },
+        (What::Mute, Some(peer)) => Action::Mute { peer },
+        (What::Unmute, Some(peer)) => Action::Unmute { peer },
         (What::End, _) => Action::End,
         (_, None) => return Err("say which peer: the first eight digits of its id".into()),
     };
-    let streams = ask(&server, "GET", "/api/streams", String::new()).await?;
+    let streams = get(&server, "/api/streams", None).await?;
     let mut streams = streams.as_array().into_iter().flatten();
     let stream = streams.find(|stream| stream["name"] == name.as_str());
     let epoch = stream.and_then(|stream| stream["epoch"].as_u64());
     let epoch = epoch.ok_or_else(|| format!("there is no broadcast {name:?} on {server}"))?;
-    let at_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?;
-    let order = Order { publisher: owner.public(), epoch, at_ms, action };
-    let body = serde_json::to_string(&order.sign(&owner, &name))?;
+    let order = Order { publisher: owner.public(), epoch, at_ms: now_ms()?, action };
     let path: String = name.bytes().map(escaped).collect();
-    ask(&server, "POST", &format!("/api/streams/{path}/order"), body).await?;
+    post(&server, &format!("/api/streams/{path}/order"), &order.sign(&owner, &name)).await?;
     Ok("done".into())
 }
 

@@ -1,13 +1,12 @@
 //! `beacon-signal tip`: gives credits away in the name of a key, over a server's HTTP.
 
-use super::client::{ask, key};
+use super::client::{issuer, key, new_id, post};
 use beacon_ledger::tip::Recipient;
-use beacon_ledger::{Id, Micro, Tip};
+use beacon_ledger::{Id, Micro, Request as _, Tip};
 use beacon_sdk::PublicKey;
 use hyper::Uri;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Give {
@@ -29,7 +28,7 @@ pub(crate) struct Give {
     id: Option<Id>,
 }
 
-fn recipient(text: &str) -> Result<Recipient, String> {
+pub(super) fn recipient(text: &str) -> Result<Recipient, String> {
     let (peer, weight) = text.split_once('=').unwrap_or((text, "1"));
     let peer: PublicKey = peer.parse().map_err(|error| format!("{error}"))?;
     let weight = weight.parse().map_err(|_| format!("{weight:?} is no weight: use ID=2"))?;
@@ -40,15 +39,9 @@ fn recipient(text: &str) -> Result<Recipient, String> {
 pub(crate) async fn give(give: Give) -> Result<String, Box<dyn Error>> {
     let Give { server, amount, to, identity, note, id } = give;
     let giver = key(&identity)?;
-    let ledger = ask(&server, "GET", "/api/ledger", String::new()).await?;
-    let issuer = ledger["issuer"].as_str().unwrap_or_default().parse()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?;
-    let mut random = [0; 10];
-    getrandom::fill(&mut random)?;
-    let id = id.unwrap_or(Id::new(now, random));
+    let (issuer, id) = (issuer(&server).await?, id.map_or_else(new_id, Ok)?);
     let tip = Tip { id, issuer, from: giver.public(), to, amount, note };
-    let body = serde_json::to_string(&tip.sign(&giver))?;
-    let given = ask(&server, "POST", "/api/tip", body).await;
+    let given = post(&server, "/api/tip", &tip.sign(&giver)).await;
     let given = given.map_err(|error| format!("{error}; this tip's id is {id}"))?;
     let again = given["replayed"].as_bool().unwrap_or(false);
     let again = if again { "  (had come before: nothing was given again)" } else { "" };

@@ -16,7 +16,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
-/// Peers that one owner sends away at most.
+/// Peers that one owner sends away at most, and mutes.
 const BANNED_MAX: usize = 1024;
 /// What a peer is told when its owner sends it away, and when the owner ends the broadcast.
 pub(crate) const SENT_AWAY: &str = "the broadcaster has sent this peer away";
@@ -57,6 +57,8 @@ pub(super) struct Room {
     pub(super) members: BTreeMap<PeerId, Member>,
     /// Those that the owner has sent away, at most [`BANNED_MAX`].
     pub(super) banned: BTreeSet<ShortId>,
+    /// Those that it has muted, at most [`BANNED_MAX`]: what they say of themselves is not looked at.
+    pub(super) muted: BTreeSet<ShortId>,
     /// When the owner gave its last order, by its clock.
     pub(super) ordered_ms: u64,
     /// Members in order of preference as of the last tick, later ones appended. May name some
@@ -98,6 +100,7 @@ impl Room {
             record: Record::new(now),
             members: BTreeMap::new(),
             banned: BTreeSet::new(),
+            muted: BTreeSet::new(),
             ordered_ms: 0,
             ranking: Vec::new(),
             ranking_is_stale: false,
@@ -186,6 +189,7 @@ impl Room {
         if publisher(self.broadcast) != publisher(broadcast) {
             // What another owner ordered is no longer meant.
             self.banned.clear();
+            self.muted.clear();
             self.ordered_ms = 0;
         }
         // An origin that comes back says again what it said before.
@@ -209,17 +213,27 @@ impl Room {
         }
         match order.action {
             Action::Ban { .. } if self.banned.len() >= BANNED_MAX => return Err(Disobeyed::Full),
+            Action::Mute { .. } if self.muted.len() >= BANNED_MAX => return Err(Disobeyed::Full),
             Action::Ban { peer } => {
                 self.banned.insert(peer);
-                let meant = |id: &&PeerId| ShortId::from(**id) == peer && self.origin != Some(**id);
-                let found: Vec<PeerId> = self.members.keys().filter(meant).copied().collect();
-                for id in found {
-                    if let Some(member) = self.remove(id) {
+                for id in self.meant(peer) {
+                    if let Some(member) = self.take_out(id) {
                         member.outbox.close(ErrorCode::Banned, SENT_AWAY);
+                        // To all, however many: links that it has are to end.
+                        self.tell_all(&ServerMessage::Gone { peer: id, banned: true });
                     }
                 }
             }
             Action::Pardon { peer } => drop(self.banned.remove(&peer)),
+            Action::Mute { peer } => {
+                self.muted.insert(peer);
+                self.hush(peer, hints::muted);
+            }
+            Action::Unmute { peer } => {
+                if self.muted.remove(&peer) {
+                    self.hush(peer, |id| hints::newcomer(id, false));
+                }
+            }
             Action::End => {
                 for member in core::mem::take(&mut self.members).into_values() {
                     member.outbox.close(ErrorCode::Ended, ENDED);
@@ -228,6 +242,35 @@ impl Room {
         }
         self.ordered_ms = order.at_ms;
         Ok(())
+    }
+
+    /// The members that an order means; the origin cannot be meant.
+    fn meant(&self, peer: ShortId) -> Vec<PeerId> {
+        let meant = |id: &&PeerId| ShortId::from(**id) == peer && self.origin != Some(**id);
+        self.members.keys().filter(meant).copied().collect()
+    }
+
+    /// Forgets what members have said of themselves.
+    fn hush(&mut self, peer: ShortId, hint: impl Fn(PeerId) -> PeerHint) {
+        for id in self.meant(peer) {
+            if let Some(member) = self.members.get_mut(&id) {
+                (member.hint, member.told) = (hint(id), None);
+                self.ranking_is_stale = true;
+            }
+        }
+    }
+
+    /// Whether a member may be named to others.
+    fn named(&self, member: &Member) -> bool {
+        let peer = member.hint.peer;
+        self.muted.is_empty() || self.origin == Some(peer) || !self.muted.contains(&peer.into())
+    }
+
+    fn tell_all(&self, message: &ServerMessage) {
+        let text = Utf8Bytes::from(message.to_json());
+        for member in self.members.values() {
+            member.outbox.send_text(text.clone());
+        }
     }
 
     pub(super) fn enter(&mut self, peer: PeerId, member: Member) {
@@ -246,7 +289,16 @@ impl Room {
         }
     }
 
+    /// Takes a member out, and tells the others of a small room.
     pub(super) fn remove(&mut self, peer: PeerId) -> Option<Member> {
+        let member = self.take_out(peer)?;
+        if self.members.len() <= TOLD_MAX {
+            self.tell_all(&ServerMessage::Gone { peer, banned: false });
+        }
+        Some(member)
+    }
+
+    fn take_out(&mut self, peer: PeerId) -> Option<Member> {
         let member = self.members.remove(&peer)?;
         if self.origin == Some(peer) {
             self.record.ended(peer)
@@ -258,12 +310,6 @@ impl Room {
         if self.origin == Some(peer) {
             self.origin = None;
         }
-        if self.members.len() <= TOLD_MAX {
-            let text = Utf8Bytes::from(ServerMessage::Gone { peer }.to_json());
-            for other in self.members.values() {
-                other.outbox.send_text(text.clone());
-            }
-        }
         Some(member)
     }
 
@@ -272,6 +318,9 @@ impl Room {
         let mut peers: Vec<PeerHint> = Vec::with_capacity(HINTS);
         for place in hints::choose(self.ranking.len(), own, rng) {
             let Some(member) = self.members.get(&self.ranking[place]) else { continue };
+            if !self.named(member) {
+                continue;
+            }
             // One that left and came again within a tick has two places.
             let hint = &member.hint;
             if hint.peer != to && peers.iter().all(|told| told.peer != hint.peer) {
@@ -297,7 +346,8 @@ impl Room {
 
     /// Tells those here of those that came since the last tick. The ranking is fresh.
     pub(super) fn announce(&mut self, rng: &mut Rng) {
-        let newcomers = core::mem::take(&mut self.newcomers);
+        let mut newcomers = core::mem::take(&mut self.newcomers);
+        newcomers.retain(|peer| self.members.get(peer).is_some_and(|member| self.named(member)));
         if newcomers.is_empty() {
             return;
         }

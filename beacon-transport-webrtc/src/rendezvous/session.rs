@@ -19,6 +19,11 @@ use tracing::{debug, info, warn};
 const SIGNALS_MAX: usize = 128;
 /// Receipts that wait to be sent at most; the oldest go, for later ones of their edges to make good.
 const RECEIPTS_MAX: usize = 4 * CLAIMS_MAX;
+/// Bytes of receipts in one message at most, for it to stay below [`MESSAGE_BYTES_MAX`] in base64, each with its quotes: 64
+/// receipts have 20 KB.
+///
+/// [`MESSAGE_BYTES_MAX`]: beacon_sdk::signaling::MESSAGE_BYTES_MAX
+const CLAIM_BYTES_MAX: usize = 22 * 1024;
 /// Between two messages with receipts: a receipt is cumulative, and a later one counts as much as both.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// For the server to challenge, and to answer the join.
@@ -116,7 +121,12 @@ impl Outgoing {
 
     /// Receipts that the server has not been shown; later ones of an edge come later.
     fn claims(&mut self) -> Option<ClientMessage> {
-        let count = self.receipts.len().min(CLAIMS_MAX);
+        let mut bytes = 0;
+        let fits = self.receipts.iter().take(CLAIMS_MAX).take_while(|receipt| {
+            bytes += receipt.len();
+            bytes <= CLAIM_BYTES_MAX
+        });
+        let count = fits.count();
         let receipts: Vec<ReceiptData> = self.receipts.drain(..count).collect();
         (count > 0).then_some(ClientMessage::Claims { receipts })
     }
@@ -394,7 +404,12 @@ impl Session {
             // Nothing else concerns a peer that is not in.
             _ if self.joined.is_none() => None,
             ServerMessage::Peers { peers } => Some(Step::Event(RendezvousEvent::Peers(peers))),
-            ServerMessage::Gone { peer } => Some(Step::Event(RendezvousEvent::Gone(peer))),
+            ServerMessage::Gone { peer, banned: false } => {
+                Some(Step::Event(RendezvousEvent::Gone(peer)))
+            }
+            ServerMessage::Gone { peer, banned: true } => {
+                Some(Step::Event(RendezvousEvent::Banned(peer)))
+            }
             ServerMessage::Signal { from, data } => {
                 let signal = data.into_bytes();
                 Some(Step::Event(RendezvousEvent::Signal { from, signal }))

@@ -1,10 +1,12 @@
 //! Rows of PostgreSQL, read and written, a batch at a time.
 
 use super::Failure;
-use crate::book::{Account, AccountId, Entry, Hold, HoldState, Leg, Moved, Page, Rule};
+use crate::book::{
+    Account, AccountId, Applied, Entry, Hold, HoldState, Leg, Moved, Page, Refusal, Rule,
+};
 use crate::id::Id;
 use crate::money::Micro;
-use crate::store::{Line, Place, StoreError, Sums};
+use crate::store::{DEEDS_MAX, Deed, Line, Place, StoreError, Sums};
 use deadpool_postgres::{GenericClient, Object, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::{IsolationLevel, Row};
@@ -290,6 +292,39 @@ pub(super) async fn lines(
         Ok(Line { moved, reason: row.try_get(7)? })
     };
     rows.iter().map(read).collect()
+}
+
+/// Keeps a deed that has the form of one: a statement of its own is a transaction of its own.
+pub(super) async fn keep(
+    client: &impl GenericClient,
+    deed: &Deed,
+) -> Result<Result<Applied, Refusal>, Failure> {
+    let sql = "INSERT INTO beacon_ledger.deeds SELECT $1::bytea, $2::bigint, $3::text
+               WHERE (SELECT count(*) FROM beacon_ledger.deeds WHERE name = $1) < $4
+               ON CONFLICT DO NOTHING";
+    let (name, from_ms) = (deed.name.as_slice(), signed(deed.from_ms));
+    let put = client.prepare_cached(sql).await?;
+    if client.execute(&put, &[&name, &from_ms, &deed.text, &(DEEDS_MAX as i64)]).await? == 1 {
+        return Ok(Ok(Applied::New));
+    }
+    let sql = "SELECT text FROM beacon_ledger.deeds WHERE name = $1 AND from_ms = $2";
+    let find = client.prepare_cached(sql).await?;
+    let known = client.query_opt(&find, &[&name, &from_ms]).await?;
+    let known: Option<String> = known.map(|row| row.try_get(0)).transpose()?;
+    Ok(deed.known(known.as_deref()))
+}
+
+pub(super) async fn deed(
+    client: &impl GenericClient,
+    name: [u8; 32],
+    at_ms: u64,
+) -> Result<Option<Deed>, Failure> {
+    let sql = "SELECT from_ms, text FROM beacon_ledger.deeds WHERE name = $1 AND from_ms <= $2
+               ORDER BY from_ms DESC LIMIT 1";
+    let find = client.prepare_cached(sql).await?;
+    let found = client.query_opt(&find, &[&name.as_slice(), &signed(at_ms)]).await?;
+    let read = |row: Row| Ok(Deed { name, from_ms: number(&row, 0)?, text: row.try_get(1)? });
+    found.map(read).transpose()
 }
 
 pub(super) async fn sums(client: &mut Object) -> Result<Sums, Failure> {

@@ -1,9 +1,11 @@
 //! Rows of SQLite, read and written.
 
-use crate::book::{Account, AccountId, Entry, Hold, HoldState, Leg, Moved, Page, Rule};
+use crate::book::{
+    Account, AccountId, Applied, Entry, Hold, HoldState, Leg, Moved, Page, Refusal, Rule,
+};
 use crate::id::Id;
 use crate::money::Micro;
-use crate::store::{Line, Place, Sums};
+use crate::store::{DEEDS_MAX, Deed, Line, Place, Sums};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
@@ -188,6 +190,30 @@ pub(super) fn lines(
     };
     let values = params![account.to_bytes(), at_ms, entry.as_bytes(), leg_after, limit];
     find.query_map(values, read)?.collect()
+}
+
+/// Keeps a deed that has the form of one.
+pub(super) fn keep(connection: &Connection, deed: &Deed) -> Result<Result<Applied, Refusal>> {
+    let mut put = connection.prepare_cached(
+        "INSERT INTO deeds SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM deeds WHERE name = ?1) < ?4
+         ON CONFLICT DO NOTHING",
+    )?;
+    if put.execute(params![deed.name, deed.from_ms, deed.text, DEEDS_MAX])? == 1 {
+        return Ok(Ok(Applied::New));
+    }
+    let mut find =
+        connection.prepare_cached("SELECT text FROM deeds WHERE name = ?1 AND from_ms = ?2")?;
+    let known: Option<String> =
+        find.query_row(params![deed.name, deed.from_ms], |row| row.get(0)).optional()?;
+    Ok(deed.known(known.as_deref()))
+}
+
+pub(super) fn deed(connection: &Connection, name: [u8; 32], at_ms: u64) -> Result<Option<Deed>> {
+    let mut find = connection.prepare_cached(
+        "SELECT from_ms, text FROM deeds WHERE name = ?1 AND from_ms <= ?2 ORDER BY from_ms DESC LIMIT 1",
+    )?;
+    let read = |row: &Row<'_>| Ok(Deed { name, from_ms: row.get(0)?, text: row.get(1)? });
+    find.query_row(params![name, clamp(at_ms)], read).optional()
 }
 
 pub(super) fn sums(connection: &Connection) -> Result<Sums> {
