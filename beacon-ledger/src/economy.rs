@@ -187,7 +187,7 @@ impl Economy {
         self.order(now_ms, Entry::transfer(id, legs, reason)).await
     }
 
-    /// Has a publisher's share divided as it has signed, from when it says, at most [`SKEW_MS`] ago and a year ahead. Only
+    /// Has a publisher's share divided as it has signed, from when it says, at most 90 s ago and a year ahead. Only
     /// of a publisher whose pool has ever had anything.
     ///
     /// # Errors

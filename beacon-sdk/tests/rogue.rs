@@ -214,21 +214,30 @@ fn who_does_not_pay_is_served_until_its_place_is_wanted() {
     let refusals = |rogue: &Rogue| sent(rogue, |m| matches!(m, Message::Refuse { .. }));
     rogue.describe(&description());
     fed(&mut rogue);
-    rogue.child(poor);
+    // They are quiet, and there.
+    let stay = |rogue: &mut Rogue, children: &[PeerId], halves: usize| {
+        for _ in 0..halves {
+            rogue.advance(Duration::from_millis(500));
+            children.iter().for_each(|child| rogue.say(*child, Message::Ping(0)));
+        }
+    };
+    let poor = rogue.child(poor);
     freeloads.store(true, Ordering::Relaxed);
-    rogue.advance(Duration::from_secs(1));
+    stay(&mut rogue, &[poor], 3);
     assert_eq!(refusals(&rogue), [], "nobody else wants the place");
-    rogue.child(other);
+    let both = [poor, rogue.child(other)];
     let fed = sent(&rogue, |message| matches!(message, Message::Feed { .. }));
     assert_eq!(fed.len(), 2, "the place is free for who pays");
-    rogue.advance(Duration::from_millis(500));
-    let notice = Message::Refuse { stripe: 0, reason: RefuseReason::Notice };
-    assert_eq!(refusals(&rogue), [notice]);
-    rogue.sent.clear();
-    rogue.child(poor);
-    let full = Message::Refuse { stripe: 0, reason: RefuseReason::Full };
-    rogue.advance(Duration::from_secs(2));
-    assert_eq!(refusals(&rogue), [full], "it has no place any more");
+    stay(&mut rogue, &both, 2);
+    let refused = |reason| Message::Refuse { stripe: 0, reason };
+    assert_eq!(refusals(&rogue), [refused(RefuseReason::Notice)]);
+    stay(&mut rogue, &both, 6);
+    let all = [RefuseReason::Notice, RefuseReason::Full].map(refused);
+    assert_eq!(refusals(&rogue), all, "it has no place any more");
+    let subscribe = Message::Subscribe { stripes: 1, tracks: 1, from: Instant::ZERO };
+    rogue.say(poor, subscribe);
+    assert_eq!(refusals(&rogue).last(), Some(&refused(RefuseReason::Full)));
+    assert_eq!(refusals(&rogue).len(), 3);
 }
 
 /// What a parent lacked itself and passes on late is often asked of it at the same time.
