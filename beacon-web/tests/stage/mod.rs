@@ -71,8 +71,14 @@ impl Stage {
 
     /// The body of what the server answers.
     pub(crate) fn get(&self, path: &str) -> String {
+        self.get_with(path, "")
+    }
+
+    /// The same, with further lines of the request's head, each with its end.
+    pub(crate) fn get_with(&self, path: &str, lines: &str) -> String {
         let mut stream = TcpStream::connect(&self.host).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()

@@ -6,18 +6,22 @@ use crate::stage::{PATIENCE, Stage};
 use crate::wait_for;
 use beacon_ledger::{AccountId, Rate};
 use beacon_sdk::{LinkStats, PeerId};
-use beacon_signal::LedgerConfig;
+use beacon_signal::{LedgerConfig, Operator};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const GRANT: u64 = 100_000_000;
+/// Of whoever runs the server, who may read every account.
+const SECRET: &str = "of sixteen characters or more";
 /// Bytes that need several receipts.
 const SOME: u64 = 1_000_000;
 
 /// Micro-credits that an account can spend.
 fn available(stage: &Stage, account: AccountId) -> u64 {
-    let answer = stage.get(&format!("/api/accounts/{account}"));
+    let operator = format!("authorization: Bearer {SECRET}\r\n");
+    let answer = stage.get_with(&format!("/api/accounts/{account}"), &operator);
     let read: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}"));
+    assert!(read["accounts"].is_array(), "{answer}");
     // None before it is paid for the first time.
     read["accounts"][0]["available"].as_u64().unwrap_or_default()
 }
@@ -45,6 +49,7 @@ fn a_page_earns_what_its_children_verified_and_pays_for_what_it_got() {
         let mut ledger = LedgerConfig::new(format!("sqlite:{}", file.display()));
         (ledger.grant, ledger.vest) = (GRANT.try_into().unwrap(), Duration::ZERO);
         config.ledger = Some(ledger);
+        config.operator = Some(Operator::new(SECRET).unwrap());
     });
     let origin = Origin::with_links(&stage, 1);
     let relay = Viewer::join(&stage, 2, None);
