@@ -13,9 +13,15 @@ function note() {
     const find = () => {
       const video = document.querySelector('beacon-player')?.video;
       if (!video) return setTimeout(find, 5);
-      video.addEventListener('seeking', () => {
-        const { buffered, currentTime } = video;
-        if (video.played.length) window.crossings.push({ to: currentTime, edge: buffered.end(buffered.length - 1) });
+      // Two seeks before the first event of either would both show where the second went: each is noted as it is asked for.
+      const own = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'currentTime');
+      Object.defineProperty(video, 'currentTime', {
+        get: () => own.get.call(video),
+        set(to) {
+          const { buffered, played } = video;
+          if (played.length) window.crossings.push({ to, edge: buffered.end(buffered.length - 1) });
+          own.set.call(video, to);
+        },
       });
     };
     find();
