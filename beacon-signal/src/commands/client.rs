@@ -101,3 +101,11 @@ async fn ask(
         cause => Err(format!("the server refuses ({status}): {}", cause.unwrap_or("")).into()),
     }
 }
+
+/// What is added to the line that says what was given.
+pub(super) fn again(given: &Value) -> &'static str {
+    match given["replayed"].as_bool() {
+        Some(true) => "  (had come before: nothing was given again)",
+        _ => "",
+    }
+}

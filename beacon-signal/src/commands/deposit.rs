@@ -1,6 +1,6 @@
 //! `beacon-signal deposit`: fills the pool of a publisher in the name of a sponsor, over a server's HTTP.
 
-use super::client::{issuer, key, new_id, post};
+use super::client::{again, issuer, key, new_id, post};
 use beacon_ledger::{Deposit, Id, Micro, Request as _};
 use beacon_sdk::PublicKey;
 use hyper::Uri;
@@ -34,7 +34,6 @@ pub(crate) async fn give(give: Give) -> Result<String, Box<dyn Error>> {
     let deposit = Deposit { id, issuer, sponsor: sponsor.public(), publisher, amount, note };
     let given = post(&server, "/api/deposit", &deposit.sign(&sponsor)).await;
     let given = given.map_err(|error| format!("{error}; this deposit's id is {id}"))?;
-    let again = given["replayed"].as_bool().unwrap_or(false);
-    let again = if again { "  (had come before: nothing was given again)" } else { "" };
+    let again = again(&given);
     Ok(format!("gave {amount} to pool:{publisher}, deposit {id}{again}"))
 }

@@ -1,6 +1,6 @@
 //! `beacon-signal tip`: gives credits away in the name of a key, over a server's HTTP.
 
-use super::client::{issuer, key, new_id, post};
+use super::client::{again, issuer, key, new_id, post};
 use beacon_ledger::tip::Recipient;
 use beacon_ledger::{Id, Micro, Request as _, Tip};
 use beacon_sdk::PublicKey;
@@ -43,7 +43,6 @@ pub(crate) async fn give(give: Give) -> Result<String, Box<dyn Error>> {
     let tip = Tip { id, issuer, from: giver.public(), to, amount, note };
     let given = post(&server, "/api/tip", &tip.sign(&giver)).await;
     let given = given.map_err(|error| format!("{error}; this tip's id is {id}"))?;
-    let again = given["replayed"].as_bool().unwrap_or(false);
-    let again = if again { "  (had come before: nothing was given again)" } else { "" };
+    let again = again(&given);
     Ok(format!("gave {amount}, tip {id}{again}"))
 }
